@@ -1,0 +1,81 @@
+import { z } from 'zod';
+import { Fault } from '../fault.ts';
+import { CompactToken } from './registration.ts';
+
+/** A disk of a machine, as both sides name it. */
+export const DiskRef = z.object({
+  /** The discovered disk's id (DiscoveredDisk.diskId); unique within the machine. */
+  diskId: z.string().min(1).max(200),
+  sizeBytes: z.number().int().positive(),
+});
+export type DiskRef = z.infer<typeof DiskRef>;
+
+/** How often points are made. 0 = none of that kind. */
+export const PointSchedule = z.object({
+  crashConsistentMinutes: z.number().int().min(0).max(1_440),
+  appConsistentMinutes: z.number().int().min(0).max(1_440),
+});
+export type PointSchedule = z.infer<typeof PointSchedule>;
+
+/** What the control plane asks of an appliance. Each is idempotent there; asking twice gives the same result. */
+export const CommandBody = z.discriminatedUnion('kind', [
+  /** Connect, pin the certificate, discover. Done when the discovery report has been sent. */
+  z.object({
+    kind: z.literal('addVCenter'),
+    vCenterName: z.string().min(1).max(200),
+    address: z.string().min(1).max(255),
+    port: z.number().int().min(1).max(65_535),
+    accountId: z.string().min(1).max(64),
+  }),
+  z.object({ kind: z.literal('removeVCenter'), vCenterName: z.string().min(1).max(200) }),
+  /** Discover every vCenter again. Done when the reports have been sent. */
+  z.object({ kind: z.literal('refresh') }),
+  /** Done when a mobility agent with this BIOS UUID is enrolled and in touch and has told its disks. */
+  z.object({
+    kind: z.literal('prepareMachine'),
+    protectedItemId: z.uuid(),
+    biosUuid: z.uuid(),
+    machineName: z.string().max(255),
+    disks: z.array(DiskRef).min(1).max(65),
+  }),
+  /** Replicate from now on. Done when the agent has its assignment; what follows is told by progress check-ins. */
+  z.object({
+    kind: z.literal('startReplication'),
+    protectedItemId: z.uuid(),
+    biosUuid: z.uuid(),
+    machineName: z.string().max(255),
+    disks: z.array(DiskRef).min(1).max(65),
+    /** Compact JWE (ECDH-ES, A256GCM) to the appliance's encryption key; plaintext: the item's 32-byte data key. */
+    sealedDataKey: CompactToken,
+    schedule: PointSchedule,
+  }),
+  /** Stop, forget the data key, drop the item's spool. */
+  z.object({ kind: z.literal('stopReplication'), protectedItemId: z.uuid() }),
+  /** Make a point now, outside the schedule. Done when the point is in the replica log. */
+  z.object({ kind: z.literal('createRecoveryPoint'), protectedItemId: z.uuid() }),
+]);
+export type CommandBody = z.infer<typeof CommandBody>;
+
+/** One message on `commands-{applianceId}`. */
+export const Command = z.object({
+  version: z.literal(1),
+  /** Derived from the job and step, so that a repeated step sends the same id. */
+  commandId: z.string().min(1).max(200),
+  issuedAtMs: z.number().int(),
+  body: CommandBody,
+});
+export type Command = z.infer<typeof Command>;
+
+/** How a command ended; sent back in a check-in. */
+export const CommandResult = z.object({
+  commandId: z.string().min(1).max(200),
+  outcome: z.enum(['succeeded', 'failed']),
+  /** Present when failed. */
+  fault: Fault.optional(),
+  /** createRecoveryPoint: the point's sequence in the replica log. */
+  pointSequence: z.number().int().positive().optional(),
+  /** prepareMachine: what the agent says of itself. */
+  agentVersion: z.string().max(64).optional(),
+  osName: z.string().max(255).optional(),
+});
+export type CommandResult = z.infer<typeof CommandResult>;
