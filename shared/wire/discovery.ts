@@ -31,8 +31,8 @@ export const DiscoveredDisk = z.object({
   backingFile: z.string().max(4096),
   /** vSphere's own uuid of the disk; a few backings have none. */
   backingUuid: z.string().min(1).max(256).optional(),
-  /** flat: an ordinary VMDK; rdm: a LUN of the SAN passed through; other: anything newer than this code. */
-  backing: z.enum(['flat', 'rdm', 'other']),
+  /** vmdk: an ordinary virtual disk file; rdm: a LUN of the SAN passed through; other: anything newer than this code. */
+  backing: z.enum(['vmdk', 'rdm', 'other']),
   /** Written by several machines at once, so no single machine's replication can hold it. */
   shared: z.boolean(),
   controller: z.object({
