@@ -23,6 +23,8 @@ const Count = z.int().nonnegative();
 
 /** One virtual disk. `key` is stable for the disk's life in its machine and unique in it. */
 export const DiscoveredDisk = z.object({
+  /** By what everything else names the disk; unique in its machine: the backing's uuid, else 'disk-<key>'. */
+  diskId: z.string().min(1).max(200),
   key: z.int(),
   /** As vSphere shows it: 'Hard disk 1'. */
   label: Name,
@@ -30,7 +32,7 @@ export const DiscoveredDisk = z.object({
   /** '[datastore] folder/name.vmdk'; empty for a backing without a file. */
   backingFile: z.string().max(4096),
   /** vSphere's own uuid of the disk; a few backings have none. */
-  backingUuid: z.string().min(1).max(256).optional(),
+  backingUuid: z.string().min(1).max(200).optional(),
   /** vmdk: an ordinary virtual disk file; rdm: a LUN of the SAN passed through; other: anything newer than this code. */
   backing: z.enum(['vmdk', 'rdm', 'other']),
   /** Written by several machines at once, so no single machine's replication can hold it. */
@@ -101,8 +103,8 @@ const MachineLeftOut = z.object({ moref: Moref, name: Name, reason: z.string().m
 
 /** All machines of one vCenter or ESXi host. */
 export const DiscoveryReport = z.object({
-  /** The control plane's id of the vCenter. */
-  vCenterId: z.string().min(1).max(1024),
+  /** What the vault calls this vCenter or host. */
+  vCenterName: z.string().min(1).max(200),
   /** SHA-256 of the server's certificate: 32 bytes in upper case hex, colons between. */
   fingerprint: z.string().regex(/^[0-9A-F]{2}(:[0-9A-F]{2}){31}$/u),
   apiType: z.enum(['VirtualCenter', 'HostAgent']),
