@@ -1,7 +1,9 @@
+import type { Server } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
 import type { StorageAccount, StoragePorts } from './account.ts';
+import { installJournaledLoki } from './journaled-loki.ts';
 
 // Azurite publishes no types; these are the parts of its servers that are used here.
 
@@ -10,73 +12,104 @@ type AccountDataStore = {
   refresh: () => void;
 };
 
+/** Where blob or message content lies. */
+type ExtentStore = { deleteExtents(ids: Iterable<string>): Promise<number> };
+
 /** One of Azurite's three servers. */
 export type AzuriteServer = {
   start(): Promise<void>;
   close(): Promise<void>;
+  httpServer: Server;
   accountDataStore: AccountDataStore;
+  metadataStore: { db: object };
+  /** Of the blob and the queue server. */
+  extentStore?: ExtentStore;
 };
 
 type Configuration = new (...positional: unknown[]) => object;
-type Server = new (configuration: object) => AzuriteServer;
+type AzuriteServerClass = new (configuration: object) => AzuriteServer;
+
+/** The names of Azurite's databases in a data folder, and of the folders of its extents. */
+export const DATABASES = {
+  blob: { metadata: 'blob', extents: 'blob-extents', folder: 'blobs' },
+  queue: { metadata: 'queue', extents: 'queue-extents', folder: 'messages' },
+  table: { metadata: 'table' },
+} as const;
 
 const require = createRequire(import.meta.url);
 
-function load<T>(path: string): T {
-  return (require(`azurite/dist/src/${path}`) as { default: T }).default;
+function load(path: string): unknown {
+  return (require(`azurite/dist/src/${path}`) as { default: unknown }).default;
 }
 
-/** Makes Azurite's three servers, not yet started. They take requests signed with this account's key only. */
+/**
+ * Makes Azurite's three servers, not yet started. They take requests signed with this account's key only.
+ * @param dataFolder a folder with a journal in use (`useJournal`); undefined keeps everything in memory
+ */
 export function createAzuriteServers(
   account: StorageAccount,
   ports: StoragePorts,
   dataFolder: string | undefined,
 ): AzuriteServer[] {
-  const inMemory = dataFolder === undefined;
-  const file = (name: string): string => join(dataFolder ?? '', name);
-  const extents = (name: string, maxConcurrency: number): object[] => [
-    { locationId: 'Default', locationPath: file(name), maxConcurrency },
-  ];
-  const host = '127.0.0.1';
-  const keepAliveSeconds = 60;
-  // enableAccessLog, accessLogWriteStream, enableDebugLog, debugLogFilePath, loose, skipApiVersionCheck,
-  // cert, key, pwd, oauth, disableProductStyleUrl, isMemoryPersistence
-  const blobTail = [false, undefined, false, undefined, false, true, '', '', '', undefined, true, inMemory];
-  // enableDebugLog, enableAccessLog, accessLogWriteStream, debugLogFilePath, then as above
-  const tableTail = [false, false, undefined, undefined, false, true, '', '', '', undefined, true, inMemory];
-
-  const blob = new (load<Configuration>('blob/BlobConfiguration'))(
-    host,
-    ports.blob,
-    keepAliveSeconds,
-    file('blob.json'),
-    file('blob-extents.json'),
-    extents('blobs', 50),
-    ...blobTail,
-  );
-  const queue = new (load<Configuration>('queue/QueueConfiguration'))(
-    host,
-    ports.queue,
-    keepAliveSeconds,
-    file('queue.json'),
-    file('queue-extents.json'),
-    extents('messages', 50),
-    ...blobTail,
-  );
-  const table = new (load<Configuration>('table/TableConfiguration'))(
-    host,
-    ports.table,
-    keepAliveSeconds,
-    file('table.json'),
-    ...tableTail,
-  );
+  const loki = installJournaledLoki();
   const servers = [
-    new (load<Server>('blob/BlobServer'))(blob),
-    new (load<Server>('queue/QueueServer'))(queue),
-    new (load<Server>('table/TableServer'))(table),
+    new (load('blob/BlobServer') as AzuriteServerClass)(contentConfiguration('blob', ports.blob, dataFolder)),
+    new (load('queue/QueueServer') as AzuriteServerClass)(
+      contentConfiguration('queue', ports.queue, dataFolder),
+    ),
+    new (load('table/TableServer') as AzuriteServerClass)(tableConfiguration(ports.table, dataFolder)),
   ];
-  for (const server of servers) useAccount(server, account);
+  for (const server of servers) {
+    if (!(server.metadataStore.db instanceof loki)) {
+      throw new Error(
+        'Azurite was loaded before storage was started in this process, so its state would not be kept',
+      );
+    }
+    useAccount(server, account);
+  }
   return servers;
+}
+
+const HOST = '127.0.0.1';
+const KEEP_ALIVE_SECONDS = 60;
+
+function contentConfiguration(
+  service: 'blob' | 'queue',
+  port: number,
+  dataFolder: string | undefined,
+): object {
+  const { metadata, extents, folder } = DATABASES[service];
+  const path = (name: string): string => join(dataFolder ?? '', name);
+  const writeConcurrency = 50;
+  const name = service === 'blob' ? 'Blob' : 'Queue';
+  return new (load(`${service}/${name}Configuration`) as Configuration)(
+    HOST,
+    port,
+    KEEP_ALIVE_SECONDS,
+    path(metadata),
+    path(extents),
+    [{ locationId: 'Default', locationPath: path(folder), maxConcurrency: writeConcurrency }],
+    ...[false, undefined], // enableAccessLog, accessLogWriteStream
+    ...[false, undefined], // enableDebugLog, debugLogFilePath
+    ...commonParameters(dataFolder === undefined),
+  );
+}
+
+function tableConfiguration(port: number, dataFolder: string | undefined): object {
+  return new (load('table/TableConfiguration') as Configuration)(
+    HOST,
+    port,
+    KEEP_ALIVE_SECONDS,
+    join(dataFolder ?? '', DATABASES.table.metadata),
+    ...[false, false], // enableDebugLog, enableAccessLog
+    ...[undefined, undefined], // accessLogWriteStream, debugLogFilePath
+    ...commonParameters(dataFolder === undefined),
+  );
+}
+
+/** loose, skipApiVersionCheck, cert, key, pwd, oauth, disableProductStyleUrl, isMemoryPersistence */
+function commonParameters(inMemory: boolean): unknown[] {
+  return [false, true, '', '', '', undefined, true, inMemory];
 }
 
 /**

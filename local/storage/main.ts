@@ -2,36 +2,29 @@
 // it ends on SIGTERM, on SIGINT and when the process that started it (over IPC) is gone.
 import { parseArgs } from 'node:util';
 
+import { runChild } from '../child.ts';
 import { startStorage } from './storage.ts';
 
 const { values } = parseArgs({
   options: {
     'data-folder': { type: 'string' },
-    'blob-port': { type: 'string' },
-    'queue-port': { type: 'string' },
-    'table-port': { type: 'string' },
-  },
-});
-if (values['data-folder'] === undefined) {
-  process.stderr.write('storage: --data-folder is missing\n');
-  process.exit(2);
-}
-const storage = await startStorage({
-  dataFolder: values['data-folder'],
-  ports: {
-    blob: Number(values['blob-port'] ?? 0),
-    queue: Number(values['queue-port'] ?? 0),
-    table: Number(values['table-port'] ?? 0),
+    'blob-port': { type: 'string', default: '0' },
+    'queue-port': { type: 'string', default: '0' },
+    'table-port': { type: 'string', default: '0' },
   },
 });
 
-let stopping = false;
-async function stop(): Promise<void> {
-  if (stopping) return;
-  stopping = true;
-  await storage.close();
-  process.exit(0);
-}
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop());
-process.on('disconnect', () => void stop());
-process.stdout.write(`${JSON.stringify({ ready: true, ports: storage.ports })}\n`);
+await runChild('storage', async (fail) => {
+  const dataFolder = values['data-folder'];
+  if (dataFolder === undefined) throw new Error('--data-folder is missing');
+  const storage = await startStorage({
+    dataFolder,
+    ports: {
+      blob: Number(values['blob-port']),
+      queue: Number(values['queue-port']),
+      table: Number(values['table-port']),
+    },
+    onFailure: fail,
+  });
+  return { ready: { ports: storage.ports }, close: () => storage.close() };
+});

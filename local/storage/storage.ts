@@ -1,6 +1,18 @@
+import { join, resolve } from 'node:path';
+
 import { findFreePort } from '../free-port.ts';
-import { connectionStringOf, createAccount, ensureAccount, type StoragePorts } from './account.ts';
-import { createAzuriteServers } from './azurite.ts';
+import {
+  connectionStringOf,
+  createAccount,
+  ensureAccount,
+  type StorageAccount,
+  type StoragePorts,
+} from './account.ts';
+import { type AzuriteServer, createAzuriteServers, DATABASES } from './azurite.ts';
+import { removeTornExtents } from './extents.ts';
+import { Journal } from './journal.ts';
+import { useJournal } from './journaled-loki.ts';
+import { gateResponses } from './response-gate.ts';
 
 /** A running storage account: blobs, queues and tables on 127.0.0.1. */
 export type Storage = {
@@ -9,28 +21,75 @@ export type Storage = {
   close(): Promise<void>;
 };
 
-/**
- * Starts blob, queue and table storage. State lives in the data folder, or nowhere when `inMemory` is set.
- * The ports asked for are taken where they are free, else others.
- */
-export async function startStorage(options: {
+export type StorageOptions = {
+  /** Holds the state and the account's key. A write that was acknowledged is there after any death of the process. */
   dataFolder: string;
+  /** Taken where they are free, else others. */
   ports?: Partial<StoragePorts>;
+  /** Keeps nothing: for tests that end with the process. */
   inMemory?: boolean;
-}): Promise<Storage> {
-  const account = options.inMemory ? createAccount() : ensureAccount(options.dataFolder);
+  /** Called when the state can no longer be written (a full disk): no request succeeds from then on. */
+  onFailure?: (error: Error) => void;
+};
+
+/** Starts blob, queue and table storage. */
+export async function startStorage(options: StorageOptions): Promise<Storage> {
   const ports = {
     blob: await findFreePort(options.ports?.blob),
     queue: await findFreePort(options.ports?.queue),
     table: await findFreePort(options.ports?.table),
   };
-  const servers = createAzuriteServers(account, ports, options.inMemory ? undefined : options.dataFolder);
+  if (options.inMemory) {
+    const account = createAccount();
+    const servers = createAzuriteServers(account, ports, undefined);
+    return await run(servers, account, ports, () => undefined);
+  }
+  const dataFolder = resolve(options.dataFolder);
+  const account = ensureAccount(dataFolder);
+  const journal = new Journal(dataFolder, options.onFailure ?? (() => undefined));
+  const leaveJournal = useJournal(dataFolder, journal);
+  const release = (): void => {
+    leaveJournal();
+    journal.close();
+  };
+  try {
+    for (const { extents, folder } of [DATABASES.blob, DATABASES.queue]) {
+      removeTornExtents(join(dataFolder, folder), journal, extents);
+    }
+    const servers = createAzuriteServers(account, ports, dataFolder);
+    for (const server of servers) keepPromises(server, journal);
+    return await run(servers, account, ports, release);
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/** Nothing is acknowledged, and no content is deleted for good, before the journal has what led to it. */
+function keepPromises(server: AzuriteServer, journal: Journal): void {
+  gateResponses(server.httpServer, () => journal.commit());
+  const extents = server.extentStore;
+  if (extents === undefined) return;
+  const deleteExtents = extents.deleteExtents.bind(extents);
+  extents.deleteExtents = async (ids) => {
+    journal.commit();
+    return await deleteExtents(ids);
+  };
+}
+
+async function run(
+  servers: AzuriteServer[],
+  account: StorageAccount,
+  ports: StoragePorts,
+  release: () => void,
+): Promise<Storage> {
   for (const server of servers) await server.start();
   return {
     connectionString: connectionStringOf(account, ports),
     ports,
     async close() {
       for (const server of servers) await server.close();
+      release();
     },
   };
 }
