@@ -81,6 +81,7 @@ function contentConfiguration(
   const { metadata, extents, folder } = DATABASES[service];
   const path = (name: string): string => join(dataFolder ?? '', name);
   const writeConcurrency = 50;
+  const contentLogs = [false, undefined, false, undefined]; // access log on, its stream, debug log on, its path
   const name = service === 'blob' ? 'Blob' : 'Queue';
   return new (load(`${service}/${name}Configuration`) as Configuration)(
     HOST,
@@ -89,20 +90,19 @@ function contentConfiguration(
     path(metadata),
     path(extents),
     [{ locationId: 'Default', locationPath: path(folder), maxConcurrency: writeConcurrency }],
-    ...[false, undefined], // enableAccessLog, accessLogWriteStream
-    ...[false, undefined], // enableDebugLog, debugLogFilePath
+    ...contentLogs,
     ...commonParameters(dataFolder === undefined),
   );
 }
 
 function tableConfiguration(port: number, dataFolder: string | undefined): object {
+  const tableLogs = [false, false, undefined, undefined]; // debug log on, access log on, its stream, debug log's path
   return new (load('table/TableConfiguration') as Configuration)(
     HOST,
     port,
     KEEP_ALIVE_SECONDS,
     join(dataFolder ?? '', DATABASES.table.metadata),
-    ...[false, false], // enableDebugLog, enableAccessLog
-    ...[undefined, undefined], // accessLogWriteStream, debugLogFilePath
+    ...tableLogs,
     ...commonParameters(dataFolder === undefined),
   );
 }
