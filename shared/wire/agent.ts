@@ -18,7 +18,8 @@ import { DiskRef } from './command.ts';
  */
 export const agentProtocol = { version: 1, path: '/v1' } as const;
 
-const Nonce = z.base64().length(44);
+/** 32 bytes. */
+const Nonce = z.string().regex(/^[A-Za-z0-9+/]{43}=$/u);
 
 export const EnrolmentChallengeRequest = z.object({
   biosUuid: z.uuid(),

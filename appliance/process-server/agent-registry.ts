@@ -1,0 +1,94 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { AgentDisk, AgentMachine, AgentReport } from '../../shared/wire/agent.ts';
+import type { AgentStatus } from '../../shared/wire/check-in.ts';
+
+/** An enrolled agent and what it said last. What it says is kept in memory only: it says it again within the minute. */
+interface KnownAgent {
+  biosUuid: string;
+  serialNumber: string;
+  machine: AgentMachine;
+  ipAddress: string;
+  lastHeartbeatMs: number;
+  disks: AgentDisk[];
+}
+
+/** The agents that may talk to this process server, by BIOS UUID. */
+export class AgentRegistry {
+  readonly #database: DatabaseSync;
+  readonly #agents = new Map<string, KnownAgent>();
+  readonly #listeners = new Set<() => void>();
+
+  constructor(database: DatabaseSync) {
+    this.#database = database;
+    database.exec(`CREATE TABLE IF NOT EXISTS agent (
+      biosUuid TEXT PRIMARY KEY, serialNumber TEXT NOT NULL, machine TEXT NOT NULL,
+      ipAddress TEXT NOT NULL, lastHeartbeatMs INTEGER NOT NULL)`);
+    for (const row of database.prepare('SELECT * FROM agent').all()) {
+      const biosUuid = String(row['biosUuid']);
+      this.#agents.set(biosUuid, {
+        biosUuid,
+        serialNumber: String(row['serialNumber']),
+        machine: JSON.parse(String(row['machine'])) as AgentMachine, // written by this class only
+        ipAddress: String(row['ipAddress']),
+        lastHeartbeatMs: Number(row['lastHeartbeatMs']),
+        disks: [],
+      });
+    }
+  }
+
+  /** Lets the machine in with this certificate; one that it had before no longer counts. */
+  enrol(agent: { biosUuid: string; serialNumber: string; machine: AgentMachine; ipAddress: string }): AgentStatus {
+    const known: KnownAgent = { ...agent, lastHeartbeatMs: Date.now(), disks: [] };
+    this.#database
+      .prepare('INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?)')
+      .run(known.biosUuid, known.serialNumber, JSON.stringify(known.machine), known.ipAddress, known.lastHeartbeatMs);
+    this.#agents.set(known.biosUuid, known);
+    this.#changed();
+    return statusOf(known);
+  }
+
+  /** Whether this is the certificate that the machine enrolled with last. */
+  accepts(biosUuid: string, serialNumber: string): boolean {
+    return this.#agents.get(biosUuid)?.serialNumber.toUpperCase() === serialNumber.toUpperCase();
+  }
+
+  heard(biosUuid: string, report: AgentReport, ipAddress: string): void {
+    const agent = this.#agents.get(biosUuid);
+    if (!agent) return;
+    agent.machine = report.machine;
+    agent.disks = report.disks;
+    agent.ipAddress = ipAddress;
+    agent.lastHeartbeatMs = Date.now();
+    this.#changed();
+  }
+
+  find(biosUuid: string): { status: AgentStatus; disks: AgentDisk[] } | undefined {
+    const agent = this.#agents.get(biosUuid);
+    return agent && { status: statusOf(agent), disks: agent.disks };
+  }
+
+  list(): AgentStatus[] {
+    return [...this.#agents.values()].map(statusOf);
+  }
+
+  /** Calls back after every change; returns how to stop that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+function statusOf(agent: KnownAgent): AgentStatus {
+  return {
+    biosUuid: agent.biosUuid,
+    hostName: agent.machine.hostName,
+    osName: agent.machine.osName,
+    version: agent.machine.version,
+    ipAddress: agent.ipAddress,
+    lastHeartbeatMs: agent.lastHeartbeatMs,
+  };
+}
