@@ -24,7 +24,11 @@ export const Registration = z.object({
 });
 export type Registration = z.infer<typeof Registration>;
 
-const secretNames = { signing: 'signing-key', encryption: 'encryption-key', passphrase: 'passphrase' } as const;
+const secretNames = {
+  signing: 'signing-key',
+  encryption: 'encryption-key',
+  passphrase: 'passphrase',
+} as const;
 
 /** The keys and the passphrase; made and stored the first time, before anything is sent anywhere. */
 export function ensureIdentity(store: Store): Identity {
@@ -104,7 +108,7 @@ function publicJwk(key: KeyObject): PublicKeyJwk {
   return PublicKeyJwk.parse({ kty, crv, x, y });
 }
 
-/** 120 random bits in six groups, of letters and digits that can't be taken for one another. */
+/** 118 random bits in six groups, of letters and digits that can't be taken for one another. */
 function createPassphrase(): string {
   const alphabet = 'abcdefghjkmnpqrstuvwxyz23456789';
   const group = (): string => Array.from({ length: 4 }, () => alphabet[randomInt(alphabet.length)]).join('');

@@ -54,11 +54,16 @@ export class SecretBox {
       const decipher = createDecipheriv('aes-256-gcm', this.#key, bytes.subarray(0, nonceBytes))
         .setAAD(Buffer.from(purpose))
         .setAuthTag(bytes.subarray(nonceBytes, nonceBytes + tagBytes));
-      return decipher.update(bytes.subarray(nonceBytes + tagBytes), undefined, 'utf8') + decipher.final('utf8');
+      return (
+        decipher.update(bytes.subarray(nonceBytes + tagBytes), undefined, 'utf8') + decipher.final('utf8')
+      );
     } catch (error) {
-      throw new Error(`The store's secret '${purpose}' can't be read with store.key: it belongs to another store`, {
-        cause: error,
-      });
+      throw new Error(
+        `The store's secret '${purpose}' can't be read with store.key: it belongs to another store`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 }

@@ -89,7 +89,9 @@ export function findSetting(store: Store, name: string): string | undefined {
 
 export function putSetting(store: Store, name: string, value: string): void {
   store.db
-    .prepare('INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value')
+    .prepare(
+      'INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value',
+    )
     .run(name, value);
 }
 
@@ -101,14 +103,18 @@ export function findSecret(store: Store, name: string): string | undefined {
 
 export function putSecret(store: Store, name: string, text: string): void {
   store.db
-    .prepare('INSERT INTO secret (name, sealed) VALUES (?, ?) ON CONFLICT DO UPDATE SET sealed = excluded.sealed')
+    .prepare(
+      'INSERT INTO secret (name, sealed) VALUES (?, ?) ON CONFLICT DO UPDATE SET sealed = excluded.sealed',
+    )
     .run(name, store.box.seal(name, text));
 }
 
 function migrate(db: DatabaseSync, path: string): void {
   const version = Number(db.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
   if (version > migrations.length) {
-    throw new Error(`${path} was written by a newer version of Secondsite: install that version or a later one`);
+    throw new Error(
+      `${path} was written by a newer version of Secondsite: install that version or a later one`,
+    );
   }
   for (const [index, migration] of migrations.entries()) {
     if (index < version) continue;

@@ -1,0 +1,171 @@
+import { request as requestHttp } from 'node:http';
+import { Agent, request as requestHttps } from 'node:https';
+import { z } from 'zod';
+import { MiB } from '../../shared/bytes.ts';
+import { DomainError, Fault } from '../../shared/fault.ts';
+
+/** An answer, read whole. */
+export interface WebAnswer {
+  status: number;
+  headers: NodeJS.Dict<string | string[]>;
+  text: string;
+}
+
+/** One request with a body. */
+export interface WebRequest {
+  method: 'POST' | 'PUT';
+  url: string;
+  headers?: Record<string, string>;
+  body: string | Uint8Array;
+  signal?: AbortSignal | undefined;
+}
+
+const timeoutMs = 30_000;
+const answerLimitBytes = 4 * MiB;
+
+/** Speaks to the vault's services over https. Trusts the CA of the registration key alone where it names one. */
+export class WebClient {
+  readonly #agent: Agent;
+
+  constructor(caCertificatePem: string | undefined) {
+    this.#agent = new Agent({
+      keepAlive: true,
+      ...(caCertificatePem === undefined ? {} : { ca: caCertificatePem }),
+    });
+  }
+
+  /**
+   * Sends one request and reads its answer, whatever its status.
+   *
+   * @throws DomainError Unavailable when there is no connection, or no whole answer within 30 seconds.
+   */
+  async send(request: WebRequest): Promise<WebAnswer> {
+    try {
+      return await this.#send(request);
+    } catch (error) {
+      throw unreachable(request.url, error);
+    }
+  }
+
+  /**
+   * Posts JSON and returns the answer's.
+   *
+   * @throws DomainError with the fault that the service answered, or Unavailable when it answered none.
+   */
+  async postJson<T>(url: string, body: object, answer: z.ZodType<T>, signal?: AbortSignal): Promise<T> {
+    const { status, text } = await this.send({
+      method: 'POST',
+      url,
+      headers: { 'content-type': 'application/json', accept: 'application/json' },
+      body: JSON.stringify(body),
+      signal,
+    });
+    const json = parseJson(text);
+    if (status < 200 || status > 299) throw new DomainError(faultOfAnswer(url, status, json));
+    const parsed = answer.safeParse(json);
+    if (parsed.success) return parsed.data;
+    throw new DomainError({
+      code: 'Unavailable',
+      message: `${hostOf(url)} answered in a form that this version does not know: ${z.prettifyError(parsed.error)}`.slice(
+        0,
+        4_000,
+      ),
+      recommendedAction: 'Check that the address is that of Secondsite, and that both sides are of the same version.',
+    });
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #send(request: WebRequest): Promise<WebAnswer> {
+    const url = new URL(request.url);
+    const secure = url.protocol === 'https:';
+    return new Promise((resolve, reject) => {
+      const call = (secure ? requestHttps : requestHttp)(url, {
+        method: request.method,
+        headers: { ...request.headers, 'content-length': Buffer.byteLength(request.body) },
+        signal: AbortSignal.any([
+          AbortSignal.timeout(timeoutMs),
+          ...(request.signal === undefined ? [] : [request.signal]),
+        ]),
+        ...(secure ? { agent: this.#agent } : {}),
+      });
+      call.on('error', reject);
+      call.on('response', (response) => {
+        const chunks: Buffer[] = [];
+        let size = 0;
+        response.on('data', (chunk: Buffer) => {
+          size += chunk.length;
+          if (size > answerLimitBytes) response.destroy(new Error('The answer is larger than 4 MiB'));
+          else chunks.push(chunk);
+        });
+        response.on('error', reject);
+        response.on('end', () =>
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            text: Buffer.concat(chunks).toString('utf8'),
+          }),
+        );
+      });
+      call.end(request.body);
+    });
+  }
+}
+
+function unreachable(url: string, error: unknown): DomainError {
+  const reason = error instanceof Error ? (error.message === '' ? error.name : error.message) : String(error);
+  const untrusted = /certificate|self[- ]signed|issuer/iu.test(reason);
+  return new DomainError(
+    {
+      code: 'Unavailable',
+      message: `${hostOf(url)} can't be reached: ${reason}.`,
+      target: hostOf(url),
+      recommendedAction: untrusted
+        ? 'Its certificate is not trusted: get a new registration key from the vault, which names the certificate authority, and check that nothing between here and there breaks TLS open.'
+        : 'Check the network, name resolution and firewall between this machine and that address.',
+    },
+    { cause: error },
+  );
+}
+
+const codes: Partial<Record<number, Fault['code']>> = {
+  400: 'InvalidRequest',
+  401: 'AuthenticationFailed',
+  403: 'AuthorizationFailed',
+  404: 'ResourceNotFound',
+  409: 'Conflict',
+  413: 'RequestTooLarge',
+  429: 'TooManyRequests',
+};
+
+const ErrorEnvelope = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
+
+/** The service's own fault from its error envelope; unknown codes are understood by the status. */
+function faultOfAnswer(url: string, status: number, json: unknown): Fault {
+  const envelope = ErrorEnvelope.safeParse(json);
+  if (!envelope.success) {
+    return {
+      code: codes[status] ?? 'Unavailable',
+      message: `${hostOf(url)} answered with status ${status} and no explanation.`,
+      target: hostOf(url),
+    };
+  }
+  const { code, message } = envelope.data.error;
+  const own = Fault.shape.code.safeParse(code);
+  const byStatus = codes[status] ?? (status >= 500 ? 'Unavailable' : 'InvalidRequest');
+  return { code: own.success ? own.data : byStatus, message: message.slice(0, 4_000) };
+}
+
+function hostOf(url: string): string {
+  return new URL(url).host;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

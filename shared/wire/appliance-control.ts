@@ -1,0 +1,117 @@
+/**
+ * What the command line asks of an appliance on the same machine: POST /control with a ControlRequest over the unix
+ * socket `control.sock` in the data folder, which only the folder's owner can reach. The answer is `{ value }` with the
+ * operation's shape of {@link ControlAnswers}, or `{ fault }`.
+ */
+import { z } from 'zod';
+import { Fault } from '../fault.ts';
+import { AgentStatus, ProcessServerHealth } from './check-in.ts';
+
+/** Name of the control socket in the data folder. */
+export const controlSocketName = 'control.sock';
+
+const Name = z.string().trim().min(1).max(255);
+const Password = z.string().min(1).max(1_000);
+const timeMs = z.number().int();
+
+/** One question or order to the appliance. */
+export const ControlRequest = z.discriminatedUnion('op', [
+  z.object({ op: z.literal('status') }),
+  z.object({ op: z.literal('accountsAdd'), accountName: Name, userName: Name, password: Password }),
+  z.object({
+    op: z.literal('accountsUpdate'),
+    account: Name,
+    userName: Name.optional(),
+    password: Password,
+  }),
+  z.object({ op: z.literal('accountsList') }),
+  z.object({ op: z.literal('accountsRemove'), account: Name }),
+  z.object({ op: z.literal('passphraseShow') }),
+  z.object({ op: z.literal('passphraseSet'), passphrase: z.string().max(1_000) }),
+  z.object({ op: z.literal('vCenterList') }),
+  /** Pin another certificate, after its fingerprint was compared. */
+  z.object({ op: z.literal('vCenterTrust'), vCenterName: Name, fingerprint: z.string().max(200) }),
+  /** Discover every vCenter now. Only a running appliance does. */
+  z.object({ op: z.literal('refresh') }),
+]);
+export type ControlRequest = z.infer<typeof ControlRequest>;
+
+/** A run-as account; its password stays in the store. */
+export const AccountSummary = z.object({ accountId: z.string(), accountName: z.string(), userName: z.string() });
+export type AccountSummary = z.infer<typeof AccountSummary>;
+
+/** A vCenter or ESXi host that the appliance discovers. */
+export const VCenterSummary = z.object({
+  vCenterName: z.string(),
+  address: z.string(),
+  port: z.number().int(),
+  accountId: z.string(),
+  fingerprint: z.string().optional(),
+  product: z.string().optional(),
+  machines: z.number().int().optional(),
+  lastSuccessMs: timeMs.optional(),
+  /** Why the last try failed, and since when all tries have. */
+  fault: Fault.optional(),
+  failingSinceMs: timeMs.optional(),
+});
+export type VCenterSummary = z.infer<typeof VCenterSummary>;
+
+/** How an appliance is doing. What only a running one knows is absent when it is stopped. */
+export const ApplianceStatus = z.object({
+  state: z.enum(['running', 'stopped']),
+  version: z.string(),
+  dataFolder: z.string(),
+  applianceId: z.string().optional(),
+  vaultId: z.string().optional(),
+  vaultName: z.string().optional(),
+  endpoint: z.string().optional(),
+  /** The vault's side. connecting: not reached yet since the start. away: reached before, not now. */
+  cloud: z
+    .object({
+      state: z.enum(['connecting', 'connected', 'away']),
+      sinceMs: timeMs,
+      fault: Fault.optional(),
+      /** The service's clock minus this machine's. */
+      clockDifferenceMs: z.number().optional(),
+      /** When a heartbeat was last taken. */
+      lastHeartbeatMs: timeMs.optional(),
+    })
+    .optional(),
+  processServer: z
+    .object({
+      host: z.string(),
+      port: z.number().int(),
+      caFingerprint: z.string(),
+      certificateExpiresAtMs: timeMs,
+      health: ProcessServerHealth,
+    })
+    .optional(),
+  agents: z.array(AgentStatus),
+  accounts: z.array(AccountSummary),
+  vCenters: z.array(VCenterSummary),
+  /** Check-ins that wait for the vault. */
+  outboxWaiting: z.number().int(),
+  pendingCommands: z.array(z.object({ commandId: z.string(), kind: z.string(), receivedAtMs: timeMs })),
+  startedAtMs: timeMs.optional(),
+});
+export type ApplianceStatus = z.infer<typeof ApplianceStatus>;
+
+/** What each operation answers. */
+export const ControlAnswers = {
+  status: ApplianceStatus,
+  accountsAdd: AccountSummary,
+  accountsUpdate: AccountSummary,
+  accountsList: z.array(AccountSummary),
+  accountsRemove: AccountSummary,
+  passphraseShow: z.object({ passphrase: z.string() }),
+  passphraseSet: z.object({}),
+  vCenterList: z.array(VCenterSummary),
+  vCenterTrust: VCenterSummary,
+  refresh: z.array(VCenterSummary),
+} satisfies Record<ControlRequest['op'], z.ZodType>;
+
+/** What operation `O` answers. */
+export type ControlAnswer<O extends ControlRequest['op']> = z.infer<(typeof ControlAnswers)[O]>;
+
+/** The envelope of every answer. */
+export const ControlReply = z.union([z.object({ value: z.unknown() }), z.object({ fault: Fault })]);
