@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 
-import { writeSecretFile } from '../secret-file.ts';
+import { ensureJsonFile } from '../json-file.ts';
 
 const StorageAccount = z.object({ name: z.string().min(3).max(24), key: z.base64() });
 
@@ -20,23 +19,7 @@ export function createAccount(): StorageAccount {
 
 /** The account of a data folder: read from `account.json` there, made and written (mode 600) the first time. */
 export function ensureAccount(dataFolder: string): StorageAccount {
-  mkdirSync(dataFolder, { recursive: true, mode: 0o700 });
-  const path = join(dataFolder, 'account.json');
-  try {
-    return StorageAccount.parse(JSON.parse(readFileSync(path, 'utf8')));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-      throw new Error(
-        `${path} is not a storage account file; restore it, or remove the data folder to start afresh`,
-        {
-          cause: error,
-        },
-      );
-    }
-  }
-  const account = createAccount();
-  writeSecretFile(path, `${JSON.stringify(account)}\n`);
-  return account;
+  return ensureJsonFile(join(dataFolder, 'account.json'), StorageAccount, createAccount);
 }
 
 /** The connection string with which the Azure SDKs reach the account on these ports. */

@@ -9,7 +9,6 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { connectionStringOf, ensureAccount, type StoragePorts } from './account.ts';
 import { type Clients, clientsOf, createRegisters, EMPTY, type Register } from './registers.ts';
-import { startStorage } from './storage.ts';
 
 let dataFolder: string;
 beforeEach(() => {
