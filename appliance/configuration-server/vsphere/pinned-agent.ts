@@ -46,7 +46,10 @@ export class PinnedAgent extends Agent {
     });
     const timer = setTimeout(() => {
       socket.destroy(
-        new VSphereError('Unreachable', `No connection to ${host}:${port} within ${connectTimeoutMs / 1000} s`),
+        new VSphereError(
+          'Unreachable',
+          `No connection to ${host}:${port} within ${connectTimeoutMs / 1000} s`,
+        ),
       );
     }, connectTimeoutMs);
     const settle = (error: Error | null): void => {
