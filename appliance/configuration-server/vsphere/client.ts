@@ -250,14 +250,15 @@ function readServiceContent(body: XmlElement, address: string): ServiceContent {
 }
 
 function readAbout(about: XmlElement | undefined, address: string): AboutServer {
-  const apiType = about?.child('apiType')?.text;
+  const text = (name: string): string => about?.child(name)?.text ?? '';
+  const apiType = text('apiType');
   if (apiType !== 'VirtualCenter' && apiType !== 'HostAgent') {
     throw new VSphereError('NotVSphere', `${address} is neither a vCenter Server nor an ESXi host`);
   }
   return {
     apiType,
-    product: about?.child('fullName')?.text ?? '',
-    version: about?.child('version')?.text ?? '',
-    instanceUuid: about?.child('instanceUuid')?.text,
+    product: text('fullName'),
+    version: text('version'),
+    instanceUuid: text('instanceUuid') || undefined,
   };
 }

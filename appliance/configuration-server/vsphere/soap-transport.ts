@@ -112,12 +112,17 @@ export class SoapTransport {
           ...(call.session === undefined ? {} : { cookie: call.session }),
         },
       });
-      outgoing.on('timeout', () =>
-        outgoing.destroy(
-          new VSphereError('Unreachable', `${this.address} sent nothing for ${this.#limits.idleMs / 1000} s`),
-        ),
-      );
-      outgoing.on('response', resolve);
+      let answer: IncomingMessage | undefined;
+      outgoing.on('timeout', () => {
+        const seconds = this.#limits.idleMs / 1000;
+        const error = new VSphereError('Unreachable', `${this.address} sent nothing for ${seconds} s`);
+        // Whoever waits for the answer's next byte hears of it through the answer.
+        (answer ?? outgoing).destroy(error);
+      });
+      outgoing.on('response', (incoming) => {
+        answer = incoming;
+        resolve(incoming);
+      });
       outgoing.on('error', reject);
       outgoing.end(call.envelope);
     });
