@@ -1,0 +1,61 @@
+import { type VaultRef } from '../arm/resource-id.ts';
+import { notFound, type Rows, type RowPage } from '../store/rows.ts';
+import { type RowKey, rowKey, rowsBelow, vaultPartition } from '../store/row-key.ts';
+import { type Job, type JobStart, newJob } from './job.ts';
+import { findJobOrder } from './job-id.ts';
+
+const kind = 'replicationJobs';
+
+/** Which job: the vault it belongs to and its id. */
+export interface JobRef {
+  vault: VaultRef;
+  jobId: string;
+}
+
+/** @throws ResourceNotFound */
+export async function getJob(jobs: Rows<Job>, ref: JobRef): Promise<Job> {
+  const row = await jobs.find(keyOf(ref));
+  if (row === undefined) throw jobNotFound(ref.jobId);
+  return row.value;
+}
+
+/** One page of a vault's jobs, newest first. */
+export function listJobs(
+  jobs: Rows<Job>,
+  vault: VaultRef,
+  page?: { most?: number | undefined; continuation?: string | undefined },
+): Promise<RowPage<Job>> {
+  return jobs.page(rowsBelow(vaultPartition(vault), kind), page);
+}
+
+/** Writes the job's first row; where it is there already, that one stays. */
+export async function ensureJob(jobs: Rows<Job>, vault: VaultRef, start: JobStart): Promise<void> {
+  await jobs.update(keyOf({ vault, jobId: start.jobId }), (job) =>
+    job === undefined ? newJob(start) : undefined,
+  );
+}
+
+/**
+ * Applies a change of {@link Job} under its ETag and answers the job as it then is. A change that gives the same
+ * object writes nothing.
+ * @throws ResourceNotFound
+ */
+export async function changeJob(jobs: Rows<Job>, ref: JobRef, change: (job: Job) => Job): Promise<Job> {
+  const changed = await jobs.update(keyOf(ref), (job) => {
+    if (job === undefined) throw jobNotFound(ref.jobId);
+    const next = change(job);
+    return next === job ? undefined : next;
+  });
+  if (changed === undefined) throw jobNotFound(ref.jobId);
+  return changed;
+}
+
+function keyOf({ vault, jobId }: JobRef): RowKey {
+  const order = findJobOrder(jobId);
+  if (order === undefined) throw jobNotFound(jobId);
+  return rowKey(vaultPartition(vault), kind, order);
+}
+
+function jobNotFound(jobId: string) {
+  return notFound(`The job '${jobId.slice(0, 100)}'`);
+}

@@ -1,0 +1,139 @@
+/** One step of a job, under the names Site Recovery gives it. */
+export interface TaskDefinition {
+  taskId: string;
+  name: string;
+  friendlyName: string;
+}
+
+/** One kind of job. */
+export interface ScenarioDefinition {
+  friendlyName: string;
+  /** What kind of thing the job is about. */
+  targetInstanceType: 'ProtectionEntity' | 'ProtectionProfile' | 'Server' | 'VCenter';
+  /** Whether somebody may cancel it while it runs. */
+  cancellable: boolean;
+  tasks: readonly TaskDefinition[];
+}
+
+const task = (taskId: string, name: string, friendlyName: string): TaskDefinition => ({
+  taskId,
+  name,
+  friendlyName,
+});
+
+const updateProviderStates = task('UpdateDraStateTask', 'UpdateDraState', 'Updating the provider states');
+
+/**
+ * Every kind of job by Site Recovery's scenario name; CreateRecoveryPoint is ours.
+ * Names as the real service's jobs carry them: https://learn.microsoft.com/azure/site-recovery/site-recovery-monitor-and-troubleshoot
+ */
+export const scenarios = {
+  AddProtectionProfile: {
+    friendlyName: 'Create replication policy',
+    targetInstanceType: 'ProtectionProfile',
+    cancellable: false,
+    tasks: [
+      task(
+        'AddProtectionProfilePreflightsCheckTask',
+        'AddProtectionProfilePreflightsCheckTask',
+        'Prerequisites check for creating the replication policy',
+      ),
+      task('AddProtectionProfileTask', 'AddProtectionProfileTask', 'Creating the replication policy'),
+    ],
+  },
+  AssociateProtectionProfile: {
+    friendlyName: 'Associate replication policy',
+    targetInstanceType: 'ProtectionProfile',
+    cancellable: false,
+    tasks: [
+      task(
+        'AssociateProtectionProfilePreflightsCheckTask',
+        'AssociateProtectionProfilePreflightsCheckTask',
+        'Prerequisites check for associating the replication policy',
+      ),
+      task(
+        'AssociateProtectionProfileTask',
+        'AssociateProtectionProfileTask',
+        'Associating the replication policy',
+      ),
+    ],
+  },
+  DiscoverVCenter: {
+    friendlyName: 'Add vCenter server',
+    targetInstanceType: 'VCenter',
+    cancellable: false,
+    tasks: [task('DiscoverVCenterTask', 'DiscoverVCenterTask', 'Adding vCenter server')],
+  },
+  RefreshFabricLayout: {
+    friendlyName: 'Refresh server details',
+    targetInstanceType: 'Server',
+    cancellable: false,
+    tasks: [task('RefreshFabricLayoutTask', 'RefreshFabricLayoutTask', 'Refreshing server details')],
+  },
+  EnableDr: {
+    friendlyName: 'Enable replication',
+    targetInstanceType: 'ProtectionEntity',
+    cancellable: true,
+    tasks: [
+      task(
+        'EnableProtectionPreflightChecksTask',
+        'EnableProtectionPrerequisitesCheck',
+        'Prerequisites check for enabling protection',
+      ),
+      task(
+        'CreateProtectionTargetTask',
+        'CreateProtectionTarget',
+        'Installing Mobility Service and preparing target',
+      ),
+      task('EnableProtectionTask', 'EnableProtection', 'Enable replication'),
+      task('StartInitialReplicationTask', 'VmStartInitialReplication', 'Starting initial replication'),
+      updateProviderStates,
+    ],
+  },
+  IrCompletion: {
+    friendlyName: 'Finalize protection on the virtual machine',
+    targetInstanceType: 'ProtectionEntity',
+    cancellable: false,
+    tasks: [
+      task(
+        'CompleteInitialReplicationTask',
+        'VmCompleteInitialReplication',
+        'Completing initial replication',
+      ),
+      updateProviderStates,
+    ],
+  },
+  DisableDr: {
+    friendlyName: 'Disable replication',
+    targetInstanceType: 'ProtectionEntity',
+    cancellable: false,
+    tasks: [
+      task(
+        'DisableProtectionPreflightChecksTask',
+        'DisableProtectionPrerequisitesCheck',
+        'Prerequisites check for disabling protection',
+      ),
+      task('DisableProtectionTask', 'DisableProtection', 'Disabling replication'),
+      task('CleanupReplicationTask', 'CleanupReplication', 'Deleting the replica log'),
+    ],
+  },
+  CreateRecoveryPoint: {
+    friendlyName: 'Create recovery point',
+    targetInstanceType: 'ProtectionEntity',
+    cancellable: true,
+    tasks: [task('CreateRecoveryPointTask', 'VmCreateRecoveryPoint', 'Creating the recovery point')],
+  },
+} as const satisfies Record<string, ScenarioDefinition>;
+
+export type ScenarioName = keyof typeof scenarios;
+
+/** All scenario names, in the order above. */
+export const scenarioNames = Object.keys(scenarios) as [ScenarioName, ...ScenarioName[]];
+
+/** The `name` of each of a scenario's tasks. */
+export type TaskName<S extends ScenarioName = ScenarioName> = (typeof scenarios)[S]['tasks'][number]['name'];
+
+/** The definition of a scenario, widened so that its tasks can be walked. */
+export function scenarioOf(name: ScenarioName): ScenarioDefinition {
+  return scenarios[name];
+}
