@@ -1,0 +1,94 @@
+import { type OrchestrationContext, type Task } from 'durable-functions';
+import { z } from 'zod';
+import { commandEvent, commandIdOf, findCommandResult } from '../../shared/command/command-result.ts';
+import { type VaultRef } from '../../shared/arm/resource-id.ts';
+import { DomainError } from '../../shared/fault.ts';
+import { CommandBody, CommandResult } from '../../shared/wire/command.ts';
+import { activity } from '../edge/activity.ts';
+import { services } from '../services.ts';
+
+const Vault = z.object({ subscriptionId: z.string(), resourceGroup: z.string(), vaultName: z.string() });
+
+const sendCommand = activity(
+  'sendCommand',
+  {
+    input: z.object({
+      applianceId: z.string(),
+      commandId: z.string(),
+      issuedAtMs: z.number(),
+      body: CommandBody,
+    }),
+    output: z.void(),
+  },
+  async ({ applianceId, ...command }) => {
+    await services().commandQueues.send(applianceId, { version: 1, ...command });
+  },
+);
+
+const readCommandResult = activity(
+  'readCommandResult',
+  {
+    input: z.object({ vault: Vault, applianceId: z.string(), commandId: z.string() }),
+    output: z.object({ result: CommandResult.optional() }),
+  },
+  async ({ vault, applianceId, commandId }) => {
+    const result = await findCommandResult(services().table, { vault, applianceId }, commandId);
+    return result === undefined ? {} : { result };
+  },
+);
+
+export type Question = {
+  vault: VaultRef;
+  applianceId: string;
+  /** Unique in the orchestration; with the instance id it makes the command's id. */
+  step: string;
+  body: CommandBody;
+  /** How long the appliance may take. */
+  timeoutMinutes: number;
+};
+
+/**
+ * Sends a command to an appliance and waits for its answer, however often the host dies meanwhile. The answer comes
+ * as an event; should the event be lost, the kept answer is found a little later.
+ * @throws DomainError: the appliance's own fault, or Unavailable when it did not answer in time.
+ */
+export function* askAppliance(
+  context: OrchestrationContext,
+  question: Question,
+): Generator<Task, CommandResult, unknown> {
+  const { vault, applianceId, body } = question;
+  const commandId = commandIdOf(context.df.instanceId, question.step);
+  const issuedAtMs = context.df.currentUtcDateTime.getTime();
+  const deadlineMs = issuedAtMs + question.timeoutMinutes * 60_000;
+  const answered = context.df.waitForExternalEvent(commandEvent(commandId));
+  yield* sendCommand(context, { applianceId, commandId, issuedAtMs, body });
+  for (;;) {
+    const nowMs = context.df.currentUtcDateTime.getTime();
+    const timer = context.df.createTimer(new Date(Math.min(nowMs + lookAgainMs, deadlineMs)));
+    const first = yield context.df.Task.any([answered, timer]);
+    if (first === answered) timer.cancel();
+    const { result } = yield* readCommandResult(context, { vault, applianceId, commandId });
+    if (result !== undefined) return succeeded(result);
+    if (first === timer && context.df.currentUtcDateTime.getTime() >= deadlineMs) throw noAnswer(question);
+    if (first === answered) throw noAnswer(question);
+  }
+}
+
+/** How long an answer may lie unnoticed when its event was lost. */
+const lookAgainMs = 60_000;
+
+function succeeded(result: CommandResult): CommandResult {
+  if (result.outcome === 'succeeded') return result;
+  throw new DomainError(
+    result.fault ?? { code: 'RemoteFailure', message: 'The appliance could not do it and did not say why.' },
+  );
+}
+
+function noAnswer(question: Question): DomainError {
+  return new DomainError({
+    code: 'RemoteFailure',
+    message: `The appliance ${question.applianceId} did not answer within ${question.timeoutMinutes} minutes.`,
+    possibleCauses: 'The configuration server is stopped, or can not reach Service Bus.',
+    recommendedAction: 'Check that the configuration server runs and has network, then repeat the operation.',
+  });
+}

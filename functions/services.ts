@@ -1,0 +1,111 @@
+/** The app's settings and what is made of them. The only place that reads environment variables. */
+import { ServiceBusClient } from '@azure/service-bus';
+import { BlobServiceClient } from '@azure/storage-blob';
+import { z } from 'zod';
+import { CommandQueues } from '../shared/command/command-queue.ts';
+import { Table } from '../shared/store/table.ts';
+import { type VaultKey, openVaultKey } from '../shared/vault/vault-key.ts';
+import { type Caller, bearerTokenCheck } from './edge/authenticate.ts';
+
+const rule = z.string().regex(/^[^=]+=.+$/u, "must be 'name=key'");
+const words = z.string().min(1);
+
+const Settings = z.object({
+  /** Connection string of the Service Bus namespace; its rule has Manage, Send and Listen. */
+  SERVICE_BUS: words,
+  /** `host:port` of the administration API where it is not the namespace's host; local only. */
+  SERVICE_BUS_ADMIN_ENDPOINT: words.optional(),
+  /** Namespace rules with which appliances' tokens are signed: one may only send, the other only listen. */
+  APPLIANCE_SEND_RULE: rule,
+  APPLIANCE_LISTEN_RULE: rule,
+  /** Connection string: the control plane's table. */
+  STATE_STORAGE: words,
+  /** Connection string: replica logs and claim checks. */
+  REPLICA_STORAGE: words,
+  TOKEN_ISSUER: words,
+  /** One audience or several, with commas between. */
+  TOKEN_AUDIENCE: words,
+  TOKEN_JWKS_URI: z.url(),
+  /** `file:` and the absolute path of the vault key. */
+  VAULT_KEY: words,
+  /** ARM endpoint of the target subscription. */
+  TARGET_RESOURCE_MANAGER: z.url().default('https://management.azure.com'),
+  /** File with a bearer token for the target's ARM endpoint, read at each use; without it DefaultAzureCredential. */
+  TARGET_TOKEN_FILE: words.optional(),
+  /** PEM file of the CA that appliances shall trust for this API; goes into registration keys. */
+  PUBLIC_CA_CERTIFICATE: words.optional(),
+});
+export type Settings = z.infer<typeof Settings>;
+
+export type Services = {
+  settings: Settings;
+  /** All state of the control plane. */
+  table: Table;
+  replicaStorage: BlobServiceClient;
+  /** The appliances' command queues: made, deleted, sent to. */
+  commandQueues: CommandQueues;
+  vaultKey: VaultKey;
+  checkBearerToken(authorization: string | null): Promise<Caller>;
+};
+
+/** Name of the one table. */
+const tableName = 'secondsite';
+
+let made: Services | undefined;
+
+/** The app's services, made at first use, each when it is first needed. @throws Error naming the wrong settings. */
+export function services(): Services {
+  made ??= makeServices(readSettings(process.env));
+  return made;
+}
+
+function readSettings(environment: NodeJS.ProcessEnv): Settings {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const parsed = Settings.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const wrong = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+  throw new Error(`Settings of the function app are missing or wrong: ${wrong.join('; ')}.`);
+}
+
+function makeServices(settings: Settings): Services {
+  const checkBearerToken = bearerTokenCheck({
+    issuer: settings.TOKEN_ISSUER,
+    audiences: settings.TOKEN_AUDIENCE.split(','),
+    jwksUri: settings.TOKEN_JWKS_URI,
+  });
+  const replicaStorage = once(() =>
+    BlobServiceClient.fromConnectionString(settings.REPLICA_STORAGE, storageRetries),
+  );
+  const vaultKey = once(() => openVaultKey(settings.VAULT_KEY));
+  const commandQueues = once(
+    () =>
+      new CommandQueues({
+        connectionString: settings.SERVICE_BUS,
+        adminEndpoint: settings.SERVICE_BUS_ADMIN_ENDPOINT,
+        client: new ServiceBusClient(settings.SERVICE_BUS, {
+          retryOptions: { maxRetries: 2, timeoutInMs: 15_000 },
+        }),
+      }),
+  );
+  return {
+    settings,
+    table: new Table(settings.STATE_STORAGE, tableName),
+    checkBearerToken,
+    get replicaStorage() {
+      return replicaStorage();
+    },
+    get vaultKey() {
+      return vaultKey();
+    },
+    get commandQueues() {
+      return commandQueues();
+    },
+  };
+}
+
+const storageRetries = { retryOptions: { maxTries: 3, retryDelayInMs: 200, maxRetryDelayInMs: 1_000 } };
+
+function once<T>(make: () => T): () => T {
+  let value: { made: T } | undefined;
+  return () => (value ??= { made: make() }).made;
+}

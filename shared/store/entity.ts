@@ -1,0 +1,26 @@
+/**
+ * How a value lies in a row: its JSON, cut into properties v0, v1, … because one property holds at most 64 KiB
+ * (32 Ki UTF-16 units).
+ */
+const unitsPerProperty = 32_000;
+/** An entity holds 1 MiB; property names, keys and the service's own columns take a little of it. */
+const mostUnits = 500_000;
+
+/** @throws RangeError when the value is beyond what one row can hold. */
+export function encodeValue(value: unknown): Record<string, string> {
+  const json = JSON.stringify(value);
+  if (json.length > mostUnits) {
+    throw new RangeError(`A value of ${json.length} characters does not fit in a row of ${mostUnits}.`);
+  }
+  const properties: Record<string, string> = {};
+  for (let at = 0; at * unitsPerProperty < json.length; at += 1) {
+    properties[`v${at}`] = json.slice(at * unitsPerProperty, (at + 1) * unitsPerProperty);
+  }
+  return properties;
+}
+
+export function decodeValue(entity: Record<string, unknown>): unknown {
+  let json = '';
+  for (let at = 0; typeof entity[`v${at}`] === 'string'; at += 1) json += String(entity[`v${at}`]);
+  return JSON.parse(json);
+}

@@ -1,0 +1,123 @@
+import { RestError, TableClient, type TransactionAction, odata } from '@azure/data-tables';
+import { encodeValue } from './entity.ts';
+import { type RowKey, type RowRange } from './row-key.ts';
+import { isNotFound, storageFault } from './storage-fault.ts';
+
+export type Entity = Record<string, unknown> & { etag: string; rowKey: string };
+
+/** One write. In a transaction a `replace` of a changed row, an `insert` of one that is there and a `delete` of one that is not fail the whole. */
+export type RowWrite =
+  | { do: 'insert'; key: RowKey; value: unknown }
+  | { do: 'replace'; key: RowKey; value: unknown; etag: string }
+  | { do: 'upsert'; key: RowKey; value: unknown }
+  | { do: 'delete'; key: RowKey };
+
+/** Table Storage takes at most 100 writes in one transaction. */
+export const mostWritesAtOnce = 100;
+/** What a query answers at most at once. */
+const rowsAPage = 1_000;
+
+/**
+ * One table. Made at first use. All faults come as DomainError: Conflict (exists already), PreconditionFailed
+ * (changed meanwhile), Unavailable (Storage is not to be reached).
+ */
+export class Table {
+  readonly #client: TableClient;
+  #made: Promise<void> | undefined;
+
+  constructor(connectionString: string, name: string) {
+    this.#client = TableClient.fromConnectionString(connectionString, name, {
+      retryOptions: { maxRetries: 2, retryDelayInMs: 200, maxRetryDelayInMs: 1_000 },
+    });
+  }
+
+  async find(key: RowKey): Promise<Entity | undefined> {
+    try {
+      return await this.#run(key.row, () => this.#client.getEntity<Entity>(key.partition, key.row));
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Writes one row; answers its new etag. */
+  async write(write: Exclude<RowWrite, { do: 'delete' }>): Promise<string> {
+    const entity = entityOf(write.key, write.value);
+    const answer = await this.#run(write.key.row, () => {
+      if (write.do === 'insert') return this.#client.createEntity(entity);
+      if (write.do === 'upsert') return this.#client.upsertEntity(entity, 'Replace');
+      return this.#client.updateEntity(entity, 'Replace', { etag: write.etag });
+    });
+    return answer.etag ?? '';
+  }
+
+  /** Deletes one row; one that is not there is as good as deleted. */
+  async delete(key: RowKey, etag?: string): Promise<void> {
+    try {
+      await this.#run(key.row, () =>
+        this.#client.deleteEntity(key.partition, key.row, etag === undefined ? {} : { etag }),
+      );
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+
+  /** All or nothing: at most 100 writes, all in one partition. */
+  async transact(writes: readonly RowWrite[]): Promise<void> {
+    const [first] = writes;
+    if (first === undefined) return;
+    const actions = writes.map((write) => transactionAction(write));
+    await this.#run(first.key.row, () => this.#client.submitTransaction(actions));
+  }
+
+  /** One page of a range, in key order; `continuation` fetches the next. */
+  async page(
+    range: RowRange,
+    options?: { most?: number | undefined; continuation?: string | undefined },
+  ): Promise<{ entities: Entity[]; continuation?: string }> {
+    const filter = odata`PartitionKey eq ${range.partition} and RowKey ge ${range.from} and RowKey lt ${range.to}`;
+    const pages = this.#client.listEntities<Entity>({ queryOptions: { filter } }).byPage({
+      maxPageSize: Math.min(options?.most ?? rowsAPage, rowsAPage),
+      ...(options?.continuation !== undefined && { continuationToken: options.continuation }),
+    });
+    const { value, done } = await this.#run(range.from, () => pages.next());
+    if (done) return { entities: [] };
+    const continuation = value.continuationToken;
+    return { entities: [...value], ...(continuation !== undefined && { continuation }) };
+  }
+
+  async #run<R>(subject: string, request: () => Promise<R>): Promise<R> {
+    try {
+      await this.#ensure();
+      return await request();
+    } catch (error) {
+      throw storageFault(error, `'${subject}'`);
+    }
+  }
+
+  async #ensure(): Promise<void> {
+    this.#made ??= this.#client.createTable();
+    try {
+      await this.#made;
+    } catch (error) {
+      this.#made = undefined;
+      if (!(error instanceof RestError && error.statusCode === 409)) throw error;
+    }
+  }
+}
+
+function entityOf(
+  key: RowKey,
+  value: unknown,
+): { partitionKey: string; rowKey: string } & Record<string, string> {
+  return { ...encodeValue(value), partitionKey: key.partition, rowKey: key.row };
+}
+
+function transactionAction(write: RowWrite): TransactionAction {
+  if (write.do === 'insert') return ['create', entityOf(write.key, write.value)];
+  if (write.do === 'upsert') return ['upsert', entityOf(write.key, write.value), 'Replace'];
+  if (write.do === 'replace') {
+    return ['update', entityOf(write.key, write.value), 'Replace', { etag: write.etag }];
+  }
+  return ['delete', { partitionKey: write.key.partition, rowKey: write.key.row }];
+}
