@@ -1,6 +1,7 @@
 /**
  * How a value lies in a row: its JSON, cut into properties v0, v1, … because one property holds at most 64 KiB
- * (32 Ki UTF-16 units).
+ * (32 Ki UTF-16 units). The JSON is written in ASCII: a cut then never parts a surrogate pair, and Azurite, which
+ * decodes what it receives piece by piece, never parts a character either.
  */
 const unitsPerProperty = 32_000;
 /** An entity holds 1 MiB; property names, keys and the service's own columns take a little of it. */
@@ -8,7 +9,7 @@ const mostUnits = 500_000;
 
 /** @throws RangeError when the value is beyond what one row can hold. */
 export function encodeValue(value: unknown): Record<string, string> {
-  const json = JSON.stringify(value);
+  const json = JSON.stringify(value).replaceAll(/[^\u0020-\u007e]/gu, escapeUnits);
   if (json.length > mostUnits) {
     throw new RangeError(`A value of ${json.length} characters does not fit in a row of ${mostUnits}.`);
   }
@@ -17,6 +18,14 @@ export function encodeValue(value: unknown): Record<string, string> {
     properties[`v${at}`] = json.slice(at * unitsPerProperty, (at + 1) * unitsPerProperty);
   }
   return properties;
+}
+
+/** \uXXXX for each UTF-16 unit; a character beyond the basic plane has two. */
+function escapeUnits(character: string): string {
+  return Array.from(
+    { length: character.length },
+    (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,
+  ).join('');
 }
 
 export function decodeValue(entity: Record<string, unknown>): unknown {
