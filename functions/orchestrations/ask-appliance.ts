@@ -6,6 +6,7 @@ import { DomainError } from '../../shared/fault.ts';
 import { CommandBody, CommandResult } from '../../shared/wire/command.ts';
 import { activity } from '../edge/activity.ts';
 import { services } from '../services.ts';
+import { JobCancelled } from './run-job.ts';
 
 const Vault = z.object({ subscriptionId: z.string(), resourceGroup: z.string(), vaultName: z.string() });
 
@@ -42,31 +43,43 @@ export type Question = {
   applianceId: string;
   /** Unique in the orchestration; with the instance id it makes the command's id. */
   step: string;
-  body: CommandBody;
   /** How long the appliance may take. */
   timeoutMinutes: number;
-};
+  /** Completes when the job was cancelled: then nobody waits any longer. */
+  cancelled?: Task;
+} & (
+  | { body: CommandBody }
+  /** Sends the command itself, where its body must not lie in the history. */
+  | { send: (command: CommandHead) => Generator<Task, void, unknown> }
+);
+
+/** A command without what it asks. */
+export type CommandHead = { applianceId: string; commandId: string; issuedAtMs: number };
 
 /**
  * Sends a command to an appliance and waits for its answer, however often the host dies meanwhile. The answer comes
  * as an event; should the event be lost, the kept answer is found a little later.
- * @throws DomainError: the appliance's own fault, or Unavailable when it did not answer in time.
+ * @throws DomainError: the appliance's own fault, or RemoteFailure when it did not answer in time; JobCancelled.
  */
 export function* askAppliance(
   context: OrchestrationContext,
   question: Question,
 ): Generator<Task, CommandResult, unknown> {
-  const { vault, applianceId, body } = question;
+  const { vault, applianceId, cancelled } = question;
   const commandId = commandIdOf(context.df.instanceId, question.step);
   const issuedAtMs = context.df.currentUtcDateTime.getTime();
   const deadlineMs = issuedAtMs + question.timeoutMinutes * 60_000;
   const answered = context.df.waitForExternalEvent(commandEvent(commandId));
-  yield* sendCommand(context, { applianceId, commandId, issuedAtMs, body });
+  const head = { applianceId, commandId, issuedAtMs };
+  yield* 'send' in question ? question.send(head) : sendCommand(context, { ...head, body: question.body });
   for (;;) {
+    if (cancelled?.isCompleted === true) throw new JobCancelled();
     const nowMs = context.df.currentUtcDateTime.getTime();
     const timer = context.df.createTimer(new Date(Math.min(nowMs + lookAgainMs, deadlineMs)));
-    const first = yield context.df.Task.any([answered, timer]);
-    if (first === answered) timer.cancel();
+    const first = yield context.df.Task.any(
+      cancelled === undefined ? [answered, timer] : [answered, cancelled, timer],
+    );
+    if (first !== timer) timer.cancel();
     const { result } = yield* readCommandResult(context, { vault, applianceId, commandId });
     if (result !== undefined) return succeeded(result);
     if (first === timer && context.df.currentUtcDateTime.getTime() >= deadlineMs) throw noAnswer(question);

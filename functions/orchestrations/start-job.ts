@@ -1,8 +1,9 @@
 import { type ChildPath, type VaultRef } from '../../shared/arm/resource-id.ts';
+import { DomainError } from '../../shared/fault.ts';
 import { acceptedResponse } from '../../shared/job/accepted.ts';
 import { jobIdAt } from '../../shared/job/job-id.ts';
 import { ensureJob } from '../../shared/job/job-store.ts';
-import { type Job, type JobStart } from '../../shared/job/job.ts';
+import { type JobStart } from '../../shared/job/job.ts';
 import { type ScenarioName } from '../../shared/job/scenario.ts';
 import { type Call } from '../edge/http-edge.ts';
 import { services } from '../services.ts';
@@ -41,7 +42,12 @@ export async function startJob(call: Call<string>, job: NewJob) {
     activityId: `${call.context.invocationId} ActivityId: ${jobId}`,
     startedAtMs,
   };
-  await startOrchestration(call.durable(), { orchestration: job.orchestration, vault: job.vault, start, input: job.input });
+  await startOrchestration(call.durable(), {
+    orchestration: job.orchestration,
+    vault: job.vault,
+    start,
+    input: job.input,
+  });
   // The orchestration writes this row too, in case we die here; the caller may poll before it has.
   await ensureJob(services().table, job.vault, start);
   return acceptedJob(call, { vault: job.vault, jobId, resource: job.resource, ageMs: 0 });
@@ -74,12 +80,23 @@ export async function startOrchestration(
   job: JobInput & { orchestration: string },
 ): Promise<void> {
   const { orchestration, ...input } = job;
-  if (await isStarted(client, job.start.jobId)) return;
-  await client.startNew(orchestration, { instanceId: job.start.jobId, input });
+  const instanceId = job.start.jobId;
+  if (await isStarted(client, instanceId)) return;
+  try {
+    await client.startNew(orchestration, { instanceId, input });
+  } catch (error) {
+    // Refused because the same request came twice at the same time: then all is well.
+    if (await isStarted(client, instanceId)) return;
+    throw new DomainError(
+      {
+        code: 'Unavailable',
+        message: 'The job can not be started just now.',
+        recommendedAction: 'Repeat the request in a few seconds.',
+      },
+      { cause: error },
+    );
+  }
 }
-
-/** How a job in a list of `operationresults` stands. */
-export type JobProgress = Pick<Job, 'state' | 'startedAtMs'>;
 
 async function isStarted(client: Starter, instanceId: string): Promise<boolean> {
   try {

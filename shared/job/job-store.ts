@@ -1,7 +1,8 @@
 import { type VaultRef } from '../arm/resource-id.ts';
-import { notFound, type Rows, type RowPage } from '../store/rows.ts';
+import { type RowPage, Rows, notFound } from '../store/rows.ts';
 import { type RowKey, rowKey, rowsBelow, vaultPartition } from '../store/row-key.ts';
-import { type Job, type JobStart, newJob } from './job.ts';
+import { type Table } from '../store/table.ts';
+import { Job, type JobStart, newJob } from './job.ts';
 import { findJobOrder } from './job-id.ts';
 
 const kind = 'replicationJobs';
@@ -13,24 +14,24 @@ export interface JobRef {
 }
 
 /** @throws ResourceNotFound */
-export async function getJob(jobs: Rows<Job>, ref: JobRef): Promise<Job> {
-  const row = await jobs.find(keyOf(ref));
+export async function getJob(table: Table, ref: JobRef): Promise<Job> {
+  const row = await rowsOf(table).find(keyOf(ref));
   if (row === undefined) throw jobNotFound(ref.jobId);
   return row.value;
 }
 
 /** One page of a vault's jobs, newest first. */
 export function listJobs(
-  jobs: Rows<Job>,
+  table: Table,
   vault: VaultRef,
   page?: { most?: number | undefined; continuation?: string | undefined },
 ): Promise<RowPage<Job>> {
-  return jobs.page(rowsBelow(vaultPartition(vault), kind), page);
+  return rowsOf(table).page(rowsBelow(vaultPartition(vault), kind), page);
 }
 
 /** Writes the job's first row; where it is there already, that one stays. */
-export async function ensureJob(jobs: Rows<Job>, vault: VaultRef, start: JobStart): Promise<void> {
-  await jobs.update(keyOf({ vault, jobId: start.jobId }), (job) =>
+export async function ensureJob(table: Table, vault: VaultRef, start: JobStart): Promise<void> {
+  await rowsOf(table).update(keyOf({ vault, jobId: start.jobId }), (job) =>
     job === undefined ? newJob(start) : undefined,
   );
 }
@@ -40,14 +41,18 @@ export async function ensureJob(jobs: Rows<Job>, vault: VaultRef, start: JobStar
  * object writes nothing.
  * @throws ResourceNotFound
  */
-export async function changeJob(jobs: Rows<Job>, ref: JobRef, change: (job: Job) => Job): Promise<Job> {
-  const changed = await jobs.update(keyOf(ref), (job) => {
+export async function changeJob(table: Table, ref: JobRef, change: (job: Job) => Job): Promise<Job> {
+  const changed = await rowsOf(table).update(keyOf(ref), (job) => {
     if (job === undefined) throw jobNotFound(ref.jobId);
     const next = change(job);
     return next === job ? undefined : next;
   });
   if (changed === undefined) throw jobNotFound(ref.jobId);
   return changed;
+}
+
+function rowsOf(table: Table): Rows<Job> {
+  return new Rows(table, Job);
 }
 
 function keyOf({ vault, jobId }: JobRef): RowKey {

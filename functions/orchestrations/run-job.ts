@@ -1,0 +1,176 @@
+/**
+ * Jobs as orchestrations. The orchestration's instance id is the job's id; what is seen of it lies in the job's row,
+ * changed only through the transitions of shared/job, each of which may be repeated.
+ */
+import * as df from 'durable-functions';
+import { type OrchestrationContext, type Task } from 'durable-functions';
+import { z } from 'zod';
+import { DomainError, Fault, isRetryable } from '../../shared/fault.ts';
+import { changeJob, ensureJob } from '../../shared/job/job-store.ts';
+import { beginTask, endJob, endTask, type Job, JobStart, Outcome } from '../../shared/job/job.ts';
+import { type TaskName } from '../../shared/job/scenario.ts';
+import { activity } from '../edge/activity.ts';
+import { services } from '../services.ts';
+
+export const VaultRefSchema = z.object({
+  subscriptionId: z.string(),
+  resourceGroup: z.string(),
+  vaultName: z.string(),
+});
+
+const JobInput = z.object({ vault: VaultRefSchema, start: JobStart, input: z.unknown() });
+
+/** Name of the event by which a waiting job learns that it shall stop. */
+export const cancelEvent = 'cancel';
+
+/** A job while its orchestration runs. */
+export interface JobRun {
+  context: OrchestrationContext;
+  vault: z.infer<typeof VaultRefSchema>;
+  jobId: string;
+  start: JobStart;
+  /** Completes when somebody asked to cancel. Long waits race with it. */
+  cancelled: Task;
+}
+
+/** Thrown in a job's steps when somebody cancelled it, so that what was done is undone. */
+export class JobCancelled extends Error {
+  constructor() {
+    super('The job was cancelled.');
+    this.name = 'JobCancelled';
+  }
+}
+
+const Change = z.discriminatedUnion('do', [
+  z.object({ do: z.literal('start'), start: JobStart }),
+  z.object({ do: z.literal('begin'), task: z.string(), atMs: z.number() }),
+  z.object({ do: z.literal('end'), task: z.string(), outcome: Outcome, atMs: z.number() }),
+  z.object({ do: z.literal('finish'), outcome: Outcome, atMs: z.number() }),
+]);
+type Change = z.infer<typeof Change>;
+
+const recordJob = activity(
+  'recordJob',
+  {
+    input: z.object({ vault: VaultRefSchema, jobId: z.string(), change: Change }),
+    output: z.object({ cancelRequested: z.boolean() }),
+  },
+  async ({ vault, jobId, change }) => {
+    const { table } = services();
+    if (change.do === 'start') await ensureJob(table, vault, change.start);
+    const job = await changeJob(table, { vault, jobId }, (job) => applyChange(job, change));
+    return { cancelRequested: job.cancelRequestedAtMs !== undefined };
+  },
+);
+
+function applyChange(job: Job, change: Change): Job {
+  switch (change.do) {
+    case 'start':
+      return job;
+    case 'begin':
+      return beginTask(job, change.task, change.atMs);
+    case 'end':
+      return endTask(job, change.task, change);
+    case 'finish':
+      return endJob(job, change.outcome, change.atMs);
+  }
+}
+
+/** What a job does, and how it is undone when a step fails or somebody cancels. */
+export interface JobSteps<I> {
+  run: (job: JobRun, input: I) => Generator<Task, void, unknown>;
+  /** Removes what any number of steps may have left. Repeated until it gets through. */
+  undo?: (job: JobRun, input: I) => Generator<Task, void, unknown>;
+}
+
+/**
+ * Registers the orchestration of a job. Its steps are {@link runTask}s. The job ends Succeeded, Failed with the fault
+ * that a step threw, or Cancelled; never before it is undone.
+ */
+export function jobOrchestration<I>(name: string, input: z.ZodType<I>, steps: JobSteps<I>): void {
+  df.app.orchestration(name, function* (context) {
+    const given = JobInput.parse(context.df.getInput());
+    const job: JobRun = {
+      context,
+      vault: given.vault,
+      start: given.start,
+      jobId: given.start.jobId,
+      cancelled: context.df.waitForExternalEvent(cancelEvent),
+    };
+    yield* record(job, { do: 'start', start: given.start });
+    const outcome = yield* outcomeOf(job, steps, input.parse(given.input));
+    yield* record(job, { do: 'finish', outcome, atMs: now(context) });
+    return { state: outcome.state };
+  });
+}
+
+/**
+ * One task of a job: marks it as running, does it, marks how it ended. What it throws goes on to the job, after the
+ * task's row tells why.
+ * @throws JobCancelled before it begins, when somebody asked for that.
+ */
+export function* runTask<T>(
+  job: JobRun,
+  task: TaskName,
+  steps: () => Generator<Task, T, unknown>,
+): Generator<Task, T, unknown> {
+  const { cancelRequested } = yield* record(job, { do: 'begin', task, atMs: now(job.context) });
+  try {
+    if (cancelRequested) throw new JobCancelled();
+    const result = yield* steps();
+    yield* record(job, { do: 'end', task, outcome: { state: 'Succeeded' }, atMs: now(job.context) });
+    return result;
+  } catch (error) {
+    yield* record(job, { do: 'end', task, outcome: failureOf(error), atMs: now(job.context) });
+    throw error;
+  }
+}
+
+function* outcomeOf<I>(job: JobRun, steps: JobSteps<I>, input: I): Generator<Task, Outcome, unknown> {
+  try {
+    yield* steps.run(job, input);
+    return { state: 'Succeeded' };
+  } catch (error) {
+    if (steps.undo !== undefined) yield* persist(job, () => steps.undo?.(job, input) ?? nothing());
+    return failureOf(error);
+  }
+}
+
+/** Undoing is tried again as long as only passing faults stand in the way, for about three days. */
+function* persist(job: JobRun, undo: () => Generator<Task, void, unknown>): Generator<Task, void, unknown> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      yield* undo();
+      return;
+    } catch (error) {
+      if (!(error instanceof DomainError && isRetryable(error.fault)) || tries === 80) return;
+      const waitMs = Math.min(60_000 * 2 ** Math.min(tries, 6), 3_600_000);
+      yield job.context.df.createTimer(new Date(now(job.context) + waitMs));
+    }
+  }
+}
+
+function* record(job: JobRun, change: Change): Generator<Task, { cancelRequested: boolean }, unknown> {
+  return yield* recordJob(job.context, { vault: job.vault, jobId: job.jobId, change });
+}
+
+function* nothing(): Generator<Task, void, unknown> {
+  // Nothing to undo.
+}
+
+function failureOf(error: unknown): Outcome {
+  if (error instanceof JobCancelled) return { state: 'Cancelled' };
+  return { state: 'Failed', fault: error instanceof DomainError ? error.fault : mistake };
+}
+
+/** What is told of a bug: the log has the rest. */
+const mistake: Fault = {
+  code: 'Unavailable',
+  armCode: 'InternalServerError',
+  message: 'The service made a mistake in this step; its log has the details under the job’s id.',
+  recommendedAction: 'Repeat the operation; where it fails again, report it with the job’s id.',
+};
+
+function now(context: OrchestrationContext): number {
+  return context.df.currentUtcDateTime.getTime();
+}
