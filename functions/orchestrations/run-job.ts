@@ -64,16 +64,9 @@ const recordJob = activity(
 );
 
 function applyChange(job: Job, change: Change): Job {
-  switch (change.do) {
-    case 'start':
-      return job;
-    case 'begin':
-      return beginTask(job, change.task, change.atMs);
-    case 'end':
-      return endTask(job, change.task, change);
-    case 'finish':
-      return endJob(job, change.outcome, change.atMs);
-  }
+  if (change.do === 'begin') return beginTask(job, change.task, change.atMs);
+  if (change.do === 'end') return endTask(job, change.task, change);
+  return change.do === 'finish' ? endJob(job, change.outcome, change.atMs) : job;
 }
 
 /** What a job does, and how it is undone when a step fails or somebody cancels. */

@@ -1,0 +1,104 @@
+/** Jobs, and how the operation that started one stands. */
+import { type VaultRef } from '../../shared/arm/resource-id.ts';
+import { DomainError } from '../../shared/fault.ts';
+import { jobAnswer, jobListAnswer, operationStatusAnswer } from '../../shared/job/job-answer.ts';
+import { changeJob, getJob, listJobs } from '../../shared/job/job-store.ts';
+import { retryAfterSeconds } from '../../shared/job/accepted.ts';
+import { allowedActions, isOver, type Job, requestCancel } from '../../shared/job/job.ts';
+import { scenarioOf } from '../../shared/job/scenario.ts';
+import { type Call, httpOperation, vaultOf } from '../edge/http-edge.ts';
+import { vaultRoute } from '../edge/route.ts';
+import { cancelEvent } from '../orchestrations/run-job.ts';
+import { acceptedJob } from '../orchestrations/start-job.ts';
+import { services } from '../services.ts';
+import { VaultStore } from '../../shared/vault/vault.ts';
+import { operationResults } from './operation-results.ts';
+
+const jobRoute = `${vaultRoute}/replicationJobs/{jobId}` as const;
+
+httpOperation('jobList', { method: 'GET', route: `${vaultRoute}/replicationJobs` }, async (call) => {
+  const { table } = services();
+  const vault = vaultOf(call.params);
+  await new VaultStore(table).get(vault);
+  const page = await listJobs(table, vault, { continuation: call.query.get('$skipToken') ?? undefined });
+  return {
+    status: 200,
+    body: {
+      value: page.rows.map(({ value }) => jobListAnswer(vault, value)),
+      nextLink: nextLink(call, page.continuation),
+    },
+  };
+});
+
+httpOperation('jobGet', { method: 'GET', route: jobRoute }, async (call) => {
+  const vault = vaultOf(call.params);
+  const job = await getJob(services().table, { vault, jobId: call.params.jobId });
+  return { status: 200, body: jobAnswer(vault, job) };
+});
+
+httpOperation('jobCancel', { method: 'POST', route: `${jobRoute}/cancel`, durable: true }, async (call) => {
+  const { table } = services();
+  const ref = { vault: vaultOf(call.params), jobId: call.params.jobId };
+  const job = await changeJob(table, ref, (job) => {
+    if (job.cancelRequestedAtMs === undefined) checkCancellable(job);
+    return requestCancel(job, Date.now());
+  });
+  if (!isOver(job.state)) await call.durable().raiseEvent(job.jobId, cancelEvent, {});
+  return cancelAccepted(call, ref.vault, job);
+});
+
+/** Cancelling is done when the job has ended, however it ended; so it has no status of its own to fail by. */
+httpOperation(
+  'jobCancelResults',
+  { method: 'GET', route: `${jobRoute}/operationresults/{operationId}` },
+  async (call) => {
+    const vault = vaultOf(call.params);
+    const job = await getJob(services().table, { vault, jobId: call.params.jobId });
+    return isOver(job.state)
+      ? { status: 200, body: jobAnswer(vault, job) }
+      : cancelAccepted(call, vault, job);
+  },
+);
+
+httpOperation(
+  'jobOperationStatus',
+  { method: 'GET', route: `${vaultRoute}/replicationOperationStatus/{jobId}` },
+  async (call) => {
+    const job = await getJob(services().table, { vault: vaultOf(call.params), jobId: call.params.jobId });
+    const running = !isOver(job.state);
+    return {
+      status: 200,
+      ...(running && {
+        headers: { 'retry-after': String(retryAfterSeconds(Date.now() - job.startedAtMs)) },
+      }),
+      body: operationStatusAnswer(job),
+    };
+  },
+);
+
+operationResults('vaultOperationResults', vaultRoute);
+
+function cancelAccepted(call: Call<string>, vault: VaultRef, job: Job) {
+  const resource = [['replicationJobs', job.jobId]] as const;
+  const ageMs = Date.now() - (job.cancelRequestedAtMs ?? job.startedAtMs);
+  const { status, headers } = acceptedJob(call, { vault, jobId: job.jobId, resource, ageMs });
+  return { status, headers: { location: headers.location, 'retry-after': headers['retry-after'] } };
+}
+
+function checkCancellable(job: Job): void {
+  if (allowedActions(job).includes('Cancel')) return;
+  throw new DomainError({
+    code: 'Conflict',
+    message: isOver(job.state)
+      ? `The job '${job.jobId}' has ended (${job.state}).`
+      : `A job '${scenarioOf(job.scenario).friendlyName}' can not be cancelled.`,
+    recommendedAction: "A job's allowedActions say what is possible.",
+  });
+}
+
+function nextLink(call: Call<string>, continuation: string | undefined): string | null {
+  if (continuation === undefined) return null;
+  const url = new URL(call.url);
+  url.searchParams.set('$skipToken', continuation);
+  return url.href;
+}
