@@ -69,7 +69,7 @@ export function* askAppliance(
   const commandId = commandIdOf(context.df.instanceId, question.step);
   const issuedAtMs = context.df.currentUtcDateTime.getTime();
   const deadlineMs = issuedAtMs + question.timeoutMinutes * 60_000;
-  const answered = context.df.waitForExternalEvent(commandEvent(commandId));
+  let answered = context.df.waitForExternalEvent(commandEvent(commandId));
   const head = { applianceId, commandId, issuedAtMs };
   yield* 'send' in question ? question.send(head) : sendCommand(context, { ...head, body: question.body });
   for (;;) {
@@ -82,8 +82,9 @@ export function* askAppliance(
     if (first !== timer) timer.cancel();
     const { result } = yield* readCommandResult(context, { vault, applianceId, commandId });
     if (result !== undefined) return succeeded(result);
-    if (first === timer && context.df.currentUtcDateTime.getTime() >= deadlineMs) throw noAnswer(question);
-    if (first === answered) throw noAnswer(question);
+    if (context.df.currentUtcDateTime.getTime() >= deadlineMs) throw noAnswer(question);
+    // An event without an answer from this appliance is not for us: wait for the next.
+    if (first === answered) answered = context.df.waitForExternalEvent(commandEvent(commandId));
   }
 }
 
