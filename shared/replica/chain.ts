@@ -1,0 +1,277 @@
+import { createHash } from 'node:crypto';
+import { inOrder } from './concurrently.ts';
+import { MAX_POINT_BYTES, pointName } from './layout.ts';
+import { decodePoint, encodePoint, genesisHead, hashPoint } from './point.ts';
+import type { ChainHead, Consistency, PointDisk, PointManifest } from './point.ts';
+import { ReplicaError, refuse } from './replica-error.ts';
+import type { Defect } from './replica-error.ts';
+import type { ReplicaLog } from './replica-store.ts';
+import { openSegment } from './segment-reader.ts';
+import type { OpenSegment, SegmentReference } from './segment-reader.ts';
+
+const POINTS_AT_ONCE = 16;
+const DEFAULT_MAX_POINTS = 100;
+
+/** A point to be made: what is true at it, and the segments written since the head. */
+export interface PointDraft {
+  head: ChainHead;
+  consistency: Consistency;
+  time: Date;
+  disks: readonly PointDisk[];
+  segments: readonly SegmentReference[];
+}
+
+/** A manifest's bytes, ready to be kept in a spool and uploaded; `head` is the chain's head once it is. */
+export interface PreparedPoint {
+  name: string;
+  bytes: Buffer;
+  /** Base64. */
+  md5: string;
+  head: ChainHead;
+}
+
+/** A manifest that was read and proven. */
+export interface PointRecord {
+  manifest: PointManifest;
+  hash: string;
+}
+
+/** Builds the manifest of the next point. Has no effects: keep the bytes durably, then upload them. */
+export function preparePoint(
+  identity: { itemId: string; dataKey: Uint8Array },
+  draft: PointDraft,
+): PreparedPoint {
+  const sequence = draft.head.sequence + 1;
+  const manifest = {
+    itemId: identity.itemId,
+    sequence,
+    previous: draft.head.hash,
+    consistency: draft.consistency,
+    time: draft.time.toISOString(),
+    disks: draft.disks.map(({ number, id, sizeBytes, sectorBytes }) => ({
+      number,
+      id,
+      sizeBytes,
+      sectorBytes,
+    })),
+    segments: draft.segments.map(({ sequence, name, sizeBytes, sha256, mac }) => ({
+      sequence,
+      name,
+      sizeBytes,
+      sha256,
+      mac,
+    })),
+  };
+  const bytes = encodePoint(manifest, identity.dataKey);
+  const md5 = createHash('md5').update(bytes).digest('base64');
+  return { name: pointName(sequence), bytes, md5, head: { sequence, hash: hashPoint(bytes) } };
+}
+
+/**
+ * Publishes the next point. Its segments must be in the store already.
+ *
+ * @throws Error where the store has another point of that sequence.
+ */
+export async function writePoint(log: ReplicaLog, draft: PointDraft): Promise<ChainHead> {
+  const point = preparePoint(log, draft);
+  const outcome = await log.store.putIfAbsent(point.name, point.bytes, { md5: point.md5 });
+  if (outcome === 'exists') {
+    const present = await log.store.find(point.name, MAX_POINT_BYTES);
+    if (present === undefined || !present.equals(point.bytes)) {
+      throw new Error(`${point.name} exists already and is another point: two writers, or an old head`);
+    }
+  }
+  return point.head;
+}
+
+/**
+ * Reads and proves one manifest. It proves its own text, not its place in the chain.
+ *
+ * @throws ReplicaError naming what is wrong.
+ */
+export async function readPoint(log: ReplicaLog, sequence: number): Promise<PointRecord> {
+  const name = pointName(sequence);
+  const bytes = await log.store.find(name, MAX_POINT_BYTES);
+  if (bytes === undefined) return refuse('Missing', name, 'the store has no such blob');
+  const manifest = decodePoint(bytes, { itemId: log.itemId, dataKey: log.dataKey, sequence });
+  return { manifest, hash: hashPoint(bytes) };
+}
+
+/**
+ * Reads every point from the first to `to` and proves their chain. Where `to` has a hash (from an anchor or a recovery
+ * point's record) the whole chain is tied to it.
+ *
+ * @throws ReplicaError naming the first blob that is wrong.
+ */
+export async function readChain(
+  log: ReplicaLog,
+  to: { sequence: number; hash?: string },
+): Promise<PointRecord[]> {
+  const records: PointRecord[] = [];
+  const sequences = Array.from({ length: to.sequence }, (_, at) => at + 1);
+  for await (const record of inOrder(sequences, POINTS_AT_ONCE, (sequence) => readPoint(log, sequence))) {
+    records.push(record);
+  }
+  const [defect] = [...findBrokenLinks(records, log.itemId, headOf(to)), ...findBrokenRules(records)].sort(
+    byPoint,
+  );
+  if (defect !== undefined) throw new ReplicaError(defect);
+  return records;
+}
+
+/** What a control plane does when news come: reads on from the head it has anchored. */
+export interface ChainAdvance {
+  head: ChainHead;
+  /** The new points, proven, with their segments' indexes. */
+  records: PointRecord[];
+  /** Why it went no further, where something is wrong; undefined where the chain simply ends. */
+  defect: Defect | undefined;
+}
+
+/**
+ * Reads the points behind an anchored head, and proves each and the indexes of its segments. Anchor the new head.
+ * Bounded: where `maxPoints` were read there may be more.
+ */
+export async function advanceChain(
+  log: ReplicaLog,
+  head: ChainHead,
+  options: { maxPoints?: number } = {},
+): Promise<ChainAdvance> {
+  const records: PointRecord[] = [];
+  let last = head;
+  try {
+    let before = head.sequence === 0 ? undefined : await readAnchored(log, head);
+    while (records.length < (options.maxPoints ?? DEFAULT_MAX_POINTS)) {
+      const record = await readNext(log, last);
+      if (record === undefined) break;
+      const [broken] = findBrokenRules(before === undefined ? [record] : [before, record]);
+      if (broken !== undefined) throw new ReplicaError(broken);
+      await proveSegments(log, record.manifest);
+      records.push(record);
+      before = record;
+      last = { sequence: record.manifest.sequence, hash: record.hash };
+    }
+  } catch (error) {
+    if (!(error instanceof ReplicaError)) throw error;
+    return { head: last, records, defect: { ...error.defect, firstPoint: last.sequence + 1 } };
+  }
+  return { head: last, records, defect: undefined };
+}
+
+/**
+ * Goes from the newest to the oldest point and names each that its successor, or the anchor, does not name. Gaps are
+ * the caller's to report; the point below one is taken by its own MAC. What is above the anchor must lead down to it.
+ */
+export function findBrokenLinks(
+  records: readonly PointRecord[],
+  itemId: string,
+  anchor?: ChainHead,
+): Defect[] {
+  const defects: Defect[] = [];
+  const genesis = genesisHead(itemId);
+  let above: PointManifest | undefined;
+  for (const { manifest, hash } of records.toReversed()) {
+    const isAnchor = manifest.sequence === anchor?.sequence;
+    const successor = above?.sequence === manifest.sequence + 1 ? above : undefined;
+    const expected = isAnchor ? anchor.hash : (successor?.previous ?? hash);
+    const by = isAnchor ? 'the anchored head' : pointName(manifest.sequence + 1);
+    if (expected !== hash)
+      defects.push(defectOf(manifest, 'Replaced', `${by} names the hash ${expected}, not ${hash}`));
+    if (isAnchor && successor !== undefined && successor.previous !== anchor.hash) {
+      defects.push(defectOf(successor, 'Replaced', 'it does not follow the anchored head'));
+    }
+    if (manifest.sequence === 1 && manifest.previous !== genesis.hash) {
+      defects.push(defectOf(manifest, 'Malformed', 'the first point does not begin at the genesis hash'));
+    }
+    above = expected === hash ? manifest : undefined; // what a wrong manifest names proves nothing
+  }
+  return defects;
+}
+
+/** Names the points that break a rule which spans points: segments ascend, disks keep their numbers and never shrink. */
+export function findBrokenRules(records: readonly PointRecord[]): Defect[] {
+  const defects: Defect[] = [];
+  const known = new Map<number, PointDisk>();
+  const numbers = new Map<string, number>();
+  let lastSegment = 0;
+  for (const { manifest } of records) {
+    const first = manifest.segments[0];
+    if (first !== undefined && first.sequence <= lastSegment) {
+      defects.push(
+        defectOf(manifest, 'Malformed', `it names ${first.name}, which is not newer than the point before`),
+      );
+    }
+    lastSegment = manifest.segments.at(-1)?.sequence ?? lastSegment;
+    for (const disk of manifest.disks) {
+      const before = known.get(disk.number);
+      const isSame =
+        (before?.id ?? disk.id) === disk.id && (numbers.get(disk.id) ?? disk.number) === disk.number;
+      if (!isSame || (before?.sizeBytes ?? 0) > disk.sizeBytes) {
+        defects.push(
+          defectOf(manifest, 'Malformed', `disk ${disk.number} was another disk, or larger, before`),
+        );
+      }
+      known.set(disk.number, disk);
+      numbers.set(disk.id, disk.number);
+    }
+  }
+  return defects;
+}
+
+/**
+ * Checks that every extent of a segment lies within a disk of its point.
+ *
+ * @throws ReplicaError
+ */
+export function checkExtents(segment: OpenSegment, disks: readonly PointDisk[]): void {
+  const sizes = new Map(disks.map((disk) => [disk.number, disk.sizeBytes / 512]));
+  for (const entry of segment.entries) {
+    if (entry.firstSector + entry.sectorCount > (sizes.get(entry.disk) ?? 0)) {
+      const where = `sector ${entry.firstSector} of disk ${entry.disk}`;
+      refuse(
+        'Malformed',
+        segment.reference.name,
+        `frame ${entry.number} at ${where} lies outside its point's disks`,
+      );
+    }
+  }
+}
+
+/** Orders defects by the point they hurt first. */
+export function byPoint(a: Defect, b: Defect): number {
+  return (a.firstPoint ?? 0) - (b.firstPoint ?? 0);
+}
+
+function headOf({ sequence, hash }: { sequence: number; hash?: string }): ChainHead | undefined {
+  return hash === undefined ? undefined : { sequence, hash };
+}
+
+async function readAnchored(log: ReplicaLog, head: ChainHead): Promise<PointRecord> {
+  const record = await readPoint(log, head.sequence);
+  if (record.hash !== head.hash)
+    refuse('Replaced', pointName(head.sequence), 'its hash is not the anchored one');
+  return record;
+}
+
+async function readNext(log: ReplicaLog, head: ChainHead): Promise<PointRecord | undefined> {
+  const sequence = head.sequence + 1;
+  const bytes = await log.store.find(pointName(sequence), MAX_POINT_BYTES);
+  if (bytes === undefined) return undefined;
+  const manifest = decodePoint(bytes, { itemId: log.itemId, dataKey: log.dataKey, sequence });
+  if (manifest.previous !== head.hash) {
+    refuse('Replaced', pointName(sequence), 'it does not follow the anchored head');
+  }
+  return { manifest, hash: hashPoint(bytes) };
+}
+
+async function proveSegments(log: ReplicaLog, manifest: PointManifest): Promise<void> {
+  for await (const segment of inOrder(manifest.segments, POINTS_AT_ONCE, (named) =>
+    openSegment(log, named),
+  )) {
+    checkExtents(segment, manifest.disks);
+  }
+}
+
+function defectOf(manifest: PointManifest, kind: Defect['kind'], detail: string): Defect {
+  return { kind, blob: pointName(manifest.sequence), detail, firstPoint: manifest.sequence };
+}

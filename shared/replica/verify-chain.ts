@@ -1,0 +1,170 @@
+import { createHash } from 'node:crypto';
+import { byPoint, checkExtents, findBrokenLinks, findBrokenRules, readPoint } from './chain.ts';
+import type { PointRecord } from './chain.ts';
+import { forEachOf, inOrder } from './concurrently.ts';
+import { FRAME_OVERHEAD_BYTES } from './frame.ts';
+import { findSequence, pointName } from './layout.ts';
+import type { ChainHead } from './point.ts';
+import { ReplicaError, refuse } from './replica-error.ts';
+import type { Defect } from './replica-error.ts';
+import type { ReplicaLog } from './replica-store.ts';
+import { openEntry, openSegment, openWholeSegment, refuseSegment } from './segment-reader.ts';
+import type { OpenSegment, SegmentReference } from './segment-reader.ts';
+
+const POINTS_AT_ONCE = 16;
+const SEGMENTS_AT_ONCE = 4;
+/** Missing points named one by one, before they are only counted. */
+const MAX_NAMED_GAPS = 1000;
+
+/** How far a verification has come. */
+export interface VerifyProgress {
+  points: number;
+  segmentsDone: number;
+  segmentsTotal: number;
+  bytesRead: number;
+  defects: number;
+}
+
+export interface VerifyOptions {
+  /** The head kept outside the container. Without it a cut tail cannot be seen. */
+  anchor?: ChainHead;
+  /** Reads every byte, compares hashes and opens every frame. Otherwise manifests, sizes and indexes are proven. */
+  deep?: boolean;
+  onProgress?: (progress: VerifyProgress) => void;
+  signal?: AbortSignal;
+}
+
+export interface Verification {
+  points: number;
+  segments: number;
+  bytesRead: number;
+  /** All that is wrong, by the point it hurts first. Empty: the log is whole. */
+  defects: Defect[];
+  /** The newest point that nothing found here hurts; 0 where there is none. */
+  lastGoodPoint: number;
+}
+
+/**
+ * Verifies an item's whole log. Defects are collected, not thrown; memory grows with the number of points and
+ * segments, not with their bytes.
+ *
+ * @throws StoreError where the store does not answer: then nothing is said about the log.
+ */
+export async function verifyChain(log: ReplicaLog, options: VerifyOptions = {}): Promise<Verification> {
+  const { records, defects } = await readPoints(log, options);
+  const named = records.flatMap(({ manifest }) =>
+    manifest.segments.map((reference) => ({ manifest, reference })),
+  );
+  const progress = {
+    points: records.length,
+    segmentsDone: 0,
+    segmentsTotal: named.length,
+    bytesRead: 0,
+    defects: 0,
+  };
+  await forEachOf(named, SEGMENTS_AT_ONCE, async ({ manifest, reference }) => {
+    options.signal?.throwIfAborted();
+    const found = await defectOf(async () => {
+      checkExtents(await proveSegment(log, reference, options.deep === true), manifest.disks);
+    });
+    if (found !== undefined) defects.push({ ...found, firstPoint: manifest.sequence });
+    progress.segmentsDone += 1;
+    progress.bytesRead += options.deep === true ? reference.sizeBytes : 0;
+    options.onProgress?.({ ...progress, defects: defects.length });
+  });
+  defects.sort(byPoint);
+  const newest = records.at(-1)?.manifest.sequence ?? 0;
+  const lastGoodPoint = Math.min(newest, (defects[0]?.firstPoint ?? Number.POSITIVE_INFINITY) - 1);
+  return {
+    points: records.length,
+    segments: named.length,
+    bytesRead: progress.bytesRead,
+    defects,
+    lastGoodPoint,
+  };
+}
+
+async function readPoints(
+  log: ReplicaLog,
+  { anchor, signal }: VerifyOptions,
+): Promise<{ records: PointRecord[]; defects: Defect[] }> {
+  const present = await listPoints(log);
+  const defects = missingPoints(present, anchor?.sequence ?? 0);
+  const records: PointRecord[] = [];
+  for await (const found of inOrder(present, POINTS_AT_ONCE, (sequence) => readOrDefect(log, sequence))) {
+    signal?.throwIfAborted();
+    if ('manifest' in found) records.push(found);
+    else defects.push(found);
+  }
+  defects.push(...findBrokenLinks(records, log.itemId, anchor), ...findBrokenRules(records));
+  return { records, defects };
+}
+
+async function listPoints(log: ReplicaLog): Promise<number[]> {
+  const present: number[] = [];
+  for await (const { name } of log.store.list('points/')) {
+    const sequence = findSequence(name);
+    if (sequence !== undefined && sequence > 0) present.push(sequence);
+  }
+  return present;
+}
+
+function missingPoints(present: readonly number[], anchored: number): Defect[] {
+  const defects: Defect[] = [];
+  let expected = 1;
+  for (const sequence of [...present, anchored + 1]) {
+    for (; expected < sequence && defects.length < MAX_NAMED_GAPS; expected += 1) {
+      defects.push({
+        kind: 'Missing',
+        blob: pointName(expected),
+        detail:
+          expected > (present.at(-1) ?? 0)
+            ? 'the anchored head is behind it: the tail was cut'
+            : 'later points are there',
+        firstPoint: expected,
+      });
+    }
+    expected = Math.max(expected, sequence + 1);
+  }
+  return defects;
+}
+
+function readOrDefect(log: ReplicaLog, sequence: number): Promise<PointRecord | Defect> {
+  return readPoint(log, sequence).catch((error: unknown) => {
+    if (error instanceof ReplicaError) return { ...error.defect, firstPoint: sequence };
+    throw error;
+  });
+}
+
+async function proveSegment(
+  log: ReplicaLog,
+  reference: SegmentReference,
+  deep: boolean,
+): Promise<OpenSegment> {
+  if (!deep) return openSegment(log, reference);
+  const range = await log.store.findRange(reference.name, 0, reference.sizeBytes);
+  if (range === undefined) return refuse('Missing', reference.name, 'the store has no such blob');
+  const { bytes } = range;
+  const isSame = range.sizeBytes === reference.sizeBytes && sha256(bytes) === reference.sha256;
+  if (!isSame) return refuseSegment(log, reference, 'its SHA-256 is not the one its point names');
+  const segment = await openWholeSegment(log, reference, bytes);
+  for (const entry of segment.entries) {
+    const end = entry.fileOffset + FRAME_OVERHEAD_BYTES + entry.payloadLength;
+    openEntry(segment, entry, bytes.subarray(entry.fileOffset, end));
+  }
+  return segment;
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+async function defectOf(work: () => Promise<void>): Promise<Defect | undefined> {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    if (error instanceof ReplicaError) return error.defect;
+    throw error;
+  }
+}
