@@ -58,6 +58,11 @@ export class XmlElement {
     return typeof nodes === 'object' && nodes[0] !== undefined ? new XmlElement(nodes[0]) : undefined;
   }
 
+  /** The text of the first child of that name, '' when there is none. */
+  childText(name: string): string {
+    return this.child(name)?.text ?? '';
+  }
+
   /** All child elements, grouped by name. */
   elements(): { name: string; element: XmlElement }[] {
     return Object.entries(this.#node).flatMap(([name, nodes]) =>

@@ -250,7 +250,7 @@ function readServiceContent(body: XmlElement, address: string): ServiceContent {
 }
 
 function readAbout(about: XmlElement | undefined, address: string): AboutServer {
-  const text = (name: string): string => about?.child(name)?.text ?? '';
+  const text = (name: string): string => about?.childText(name) ?? '';
   const apiType = text('apiType');
   if (apiType !== 'VirtualCenter' && apiType !== 'HostAgent') {
     throw new VSphereError('NotVSphere', `${address} is neither a vCenter Server nor an ESXi host`);

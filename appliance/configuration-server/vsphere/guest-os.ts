@@ -5,14 +5,15 @@ const linux =
   /linux|ubuntu|debian|rhel|redhat|centos|fedora|suse|sles|oes|nld9|sjds|mandr|asianux|rocky|alma|coreos|flatcar|photon|crxpod|other(2[46]|[3-9])x/iu;
 
 /**
- * Site Recovery's family of a guest, from what VMware Tools reports of the running one (its family) and else from
- * the id it is configured with.
+ * Site Recovery's family of a guest, from vSphere's id of its operating system; where the id says only 'other', from
+ * the family that VMware Tools reports.
  */
-export function osTypeOf(guestFamily: string, guestId: string): OsType {
-  if (guestFamily === 'windowsGuest') return 'WINDOWS';
-  if (guestFamily === 'linuxGuest') return 'LINUX';
+export function osTypeOf(guestId: string, guestFamily: string): OsType {
   if (/^win/iu.test(guestId)) return 'WINDOWS';
-  return linux.test(guestId) ? 'LINUX' : 'OTHER';
+  if (linux.test(guestId)) return 'LINUX';
+  if (!/^(other(Guest.*)?)?$/iu.test(guestId)) return 'OTHER';
+  if (guestFamily === 'windowsGuest') return 'WINDOWS';
+  return guestFamily === 'linuxGuest' ? 'LINUX' : 'OTHER';
 }
 
 /** vSphere stores '/', '\' and '%' in names as %2f, %5c and %25, and nothing else. */

@@ -106,7 +106,7 @@ export function distinct(values: readonly string[]): string[] {
 
 /** The text of a child, or '' when there is none. */
 export function textOf(parent: XmlElement | undefined, name: string): string {
-  return parent?.child(name)?.text ?? '';
+  return parent?.childText(name) ?? '';
 }
 
 /** A child's whole number; 0 when there is none, NaN when it is not one, which the schema refuses. */

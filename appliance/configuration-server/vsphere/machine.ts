@@ -91,7 +91,7 @@ function describe(
     name: name.slice(0, DiscoveryLimits.nameLength),
     powerState: text('runtime.powerState'),
     connectionState: text('runtime.connectionState'),
-    osType: osTypeOf(text('guest.guestFamily'), guestId),
+    osType: osTypeOf(guestId, text('guest.guestFamily')),
     guestId,
     guestFullName: text('guest.guestFullName') || text('config.guestFullName'),
     firmware: text('config.firmware') || 'bios',

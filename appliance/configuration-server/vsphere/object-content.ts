@@ -33,7 +33,7 @@ export function readObjectContent(element: XmlElement): ObjectContent {
     missing: element.children('missingSet').map((missing) => {
       const fault = missing.child('fault')?.child('fault');
       return {
-        path: missing.child('path')?.text ?? '',
+        path: missing.childText('path'),
         fault: fault?.xsiType ?? 'unknown',
         privilege: fault?.child('privilegeId')?.text,
       };

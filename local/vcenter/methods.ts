@@ -1,0 +1,123 @@
+import { randomUUID } from 'node:crypto';
+import { fingerprintOf } from '../../shared/certificate.ts';
+import type { XmlElement } from '../../shared/xml.ts';
+import { continueRetrieving, retrieve } from './property-collector.ts';
+import type { Inventory } from './inventory.ts';
+import { isSame, type Session, type Sessions } from './sessions.ts';
+import { leaf, reference, SoapFault, type SoapCall } from './soap.ts';
+
+/** What a call acts on. */
+export interface CallContext {
+  inventory: Inventory;
+  sessions: Sessions;
+  /** Of the request's cookie. */
+  session: Session | undefined;
+}
+
+/** What a call gives: the response element's content, and the session it began. */
+export interface CallResult {
+  content: string;
+  began?: Session;
+}
+
+const maxViews = 100;
+
+/** Runs one call. @throws SoapFault as vSphere would. */
+export function runCall(call: SoapCall, context: CallContext): CallResult {
+  switch (call.method) {
+    case 'RetrieveServiceContent':
+      return { content: serviceContent(context.inventory) };
+    case 'CurrentTime':
+      return { content: leaf('returnval', new Date().toISOString()) };
+    case 'Login':
+      return logIn(call.parameters, context);
+    default:
+      return { content: runInSession(call, context) };
+  }
+}
+
+function runInSession(call: SoapCall, { session, sessions, inventory }: CallContext): string {
+  if (session === undefined) {
+    throw new SoapFault(
+      'NotAuthenticated',
+      'The session is not authenticated.',
+      reference('object', 'Folder', 'group-d1') + leaf('privilegeId', 'System.View'),
+    );
+  }
+  switch (call.method) {
+    case 'Logout':
+      sessions.end(session);
+      return '';
+    case 'CreateContainerView':
+      return createView(call.parameters, session);
+    case 'DestroyView':
+      session.views.delete(call.on);
+      return '';
+    case 'RetrievePropertiesEx':
+      return retrieve(call.parameters, session, inventory);
+    case 'ContinueRetrievePropertiesEx':
+      return continueRetrieving(call.parameters, session);
+    case 'CancelRetrievePropertiesEx':
+      session.pages.delete(call.parameters.childText('token'));
+      return '';
+    default:
+      throw new SoapFault('NotSupported', `The local vCenter does not know the method ${call.method}`);
+  }
+}
+
+function serviceContent({ apiType, name }: Inventory): string {
+  const isVCenter = apiType === 'VirtualCenter';
+  const product = isVCenter ? 'VMware vCenter Server' : 'VMware ESXi';
+  const about = [
+    leaf('name', product),
+    leaf('fullName', `${product} 8.0.2 build-0 (local simulator '${name}')`),
+    leaf('vendor', 'VMware, Inc.'),
+    leaf('version', '8.0.2'),
+    leaf('build', '0'),
+    leaf('osType', 'linux-x64'),
+    leaf('productLineId', isVCenter ? 'vpx' : 'embeddedEsx'),
+    leaf('apiType', apiType),
+    leaf('apiVersion', '8.0.2.0'),
+    // A vCenter's own uuid stays with its name here, so that it stays over restarts.
+    isVCenter ? leaf('instanceUuid', uuidOf(name)) : '',
+  ];
+  const isEsxPrefix = isVCenter ? '' : 'ha-';
+  return `<returnval>${reference('rootFolder', 'Folder', isVCenter ? 'group-d1' : 'ha-folder-root')}\
+${reference('propertyCollector', 'PropertyCollector', `${isEsxPrefix}propertyCollector`)}\
+${reference('viewManager', 'ViewManager', 'ViewManager')}<about>${about.join('')}</about>\
+${reference('sessionManager', 'SessionManager', `${isEsxPrefix}SessionManager`)}</returnval>`;
+}
+
+function uuidOf(name: string): string {
+  const hex = fingerprintOf(Buffer.from(name)).replaceAll(':', '').toLowerCase();
+  return hex.slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/u, '$1-$2-$3-$4-$5');
+}
+
+function logIn(parameters: XmlElement, { inventory, sessions, session }: CallContext): CallResult {
+  const { user, password, access } = inventory.account;
+  const matches =
+    isSame(parameters.childText('userName'), user) && isSame(parameters.childText('password'), password);
+  if (!matches) {
+    throw new SoapFault('InvalidLogin', 'Cannot complete login due to an incorrect user name or password.');
+  }
+  if (access === 'none') {
+    const fields = reference('object', 'Folder', 'group-d1') + leaf('privilegeId', 'System.View');
+    throw new SoapFault('NoPermission', 'Permission to perform this operation was denied.', fields);
+  }
+  if (session !== undefined) sessions.end(session);
+  const began = sessions.begin(user);
+  const time = new Date().toISOString();
+  const content = `<returnval>${leaf('key', began.id)}${leaf('userName', user)}${leaf('fullName', user)}\
+${leaf('loginTime', time)}${leaf('lastActiveTime', time)}${leaf('locale', 'en')}${leaf('messageLocale', 'en')}</returnval>`;
+  return { content, began };
+}
+
+function createView(parameters: XmlElement, session: Session): string {
+  if (session.views.size >= maxViews) throw new SoapFault('LimitExceeded', 'Too many views are open.');
+  const id = `session[${session.id}]${randomUUID()}`;
+  session.views.set(
+    id,
+    parameters.children('type').map((type) => type.text),
+  );
+  return reference('returnval', 'ContainerView', id);
+}

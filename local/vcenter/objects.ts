@@ -1,0 +1,127 @@
+import { devicesOf } from './devices.ts';
+import type { Inventory, InventoryMachine } from './inventory.ts';
+import { escapeName } from './names.ts';
+import { leaf } from './soap.ts';
+import { escapeXml } from '../../shared/xml.ts';
+
+/** A managed object as property collectors see it. */
+export interface VCenterObject {
+  type: string;
+  moref: string;
+  /** The account may not read it past its name. */
+  denied: boolean;
+  /** The `val` element of a property, or undefined for one that is not set now. */
+  property(path: string): string | undefined;
+}
+
+type Value = (machine: InventoryMachine, inventory: Inventory) => string | undefined;
+
+const text = (value: string | undefined): string | undefined =>
+  value === undefined ? undefined : val('xsd:string', escapeXml(value));
+
+const whileRunning = (value: Value): Value => {
+  return (machine, inventory) => (hasTools(machine) ? value(machine, inventory) : undefined);
+};
+
+/** What can be read of a machine. */
+const machineProperties: Readonly<Record<string, Value>> = {
+  name: ({ name }) => text(escapeName(name)),
+  'config.name': ({ name }) => text(escapeName(name)),
+  'config.template': ({ template }) => val('xsd:boolean', String(template)),
+  'config.uuid': ({ biosUuid }) => text(biosUuid),
+  'config.instanceUuid': ({ instanceUuid }) => text(instanceUuid),
+  'config.guestId': ({ guestId }) => text(guestId),
+  'config.guestFullName': ({ guestId }) => text(guestId),
+  'config.firmware': ({ firmware }) => text(firmware),
+  'config.hardware.numCPU': ({ cpus }) => val('xsd:int', String(cpus)),
+  'config.hardware.memoryMB': ({ memoryMB }) => val('xsd:int', String(memoryMB)),
+  'config.hardware.device': (machine, inventory) =>
+    val('ArrayOfVirtualDevice', devicesOf(machine, inventory)),
+  'runtime.powerState': ({ powerState }) => val('VirtualMachinePowerState', powerState),
+  'runtime.connectionState': ({ connectionState }) => val('VirtualMachineConnectionState', connectionState),
+  'runtime.host': () => `<val type="HostSystem" xsi:type="ManagedObjectReference">host-1</val>`,
+  'guest.toolsRunningStatus': (machine) =>
+    text(hasTools(machine) ? 'guestToolsRunning' : 'guestToolsNotRunning'),
+  'guest.toolsVersionStatus2': ({ hostName }) =>
+    text(hostName === undefined ? 'guestToolsNotInstalled' : 'guestToolsCurrent'),
+  'guest.guestFamily': whileRunning(({ guestId }) => text(familyOf(guestId))),
+  'guest.guestId': whileRunning(({ guestId }) => text(guestId)),
+  'guest.guestFullName': whileRunning(({ guestId }) => text(guestId)),
+  'guest.hostName': whileRunning(({ hostName }) => text(hostName)),
+  'guest.ipAddress': whileRunning(({ nics }) => text(nics.flatMap((nic) => nic.ipAddresses)[0])),
+  'guest.net': whileRunning((machine) => val('ArrayOfGuestNicInfo', guestNics(machine))),
+  datastore: () =>
+    val(
+      'ArrayOfManagedObjectReference',
+      '<ManagedObjectReference type="Datastore" xsi:type="ManagedObjectReference">datastore-1</ManagedObjectReference>',
+    ),
+};
+
+/** Properties without which vSphere lists a machine whose files or host are away. */
+const configured = /^(config|guest)\./u;
+
+/** Whether any object of the type has a property of that path. */
+export function isProperty(type: string, path: string): boolean {
+  return type === 'VirtualMachine' ? Object.hasOwn(machineProperties, path) : path === 'name';
+}
+
+/** All objects of the types, as far as the account may see them. */
+export function objectsOf(inventory: Inventory, types: readonly string[]): VCenterObject[] {
+  const objects: VCenterObject[] = [];
+  if (types.includes('HostSystem')) objects.push(named('HostSystem', 'host-1', inventory.host));
+  if (types.includes('Datastore')) objects.push(named('Datastore', 'datastore-1', inventory.datastore));
+  if (types.includes('Datacenter')) objects.push(named('Datacenter', 'datacenter-1', inventory.datacenter));
+  if (types.includes('Network')) {
+    const names = new Set(inventory.machines.flatMap(({ nics }) => nics.map(({ network }) => network)));
+    [...names].forEach((name, index) => objects.push(named('Network', `network-${index + 1}`, name)));
+  }
+  if (types.includes('VirtualMachine')) {
+    const visible = inventory.machines.filter(({ access }) => access !== 'none');
+    for (const machine of visible) objects.push(machineObject(machine, inventory));
+  }
+  return objects;
+}
+
+function named(type: string, moref: string, name: string): VCenterObject {
+  return {
+    type,
+    moref,
+    denied: false,
+    property: (path) => (path === 'name' ? text(escapeName(name)) : undefined),
+  };
+}
+
+function machineObject(machine: InventoryMachine, inventory: Inventory): VCenterObject {
+  const isAway = machine.connectionState !== 'connected' && machine.connectionState !== 'disconnected';
+  return {
+    type: 'VirtualMachine',
+    moref: machine.moref,
+    denied: machine.access === 'list',
+    property: (path) =>
+      isAway && configured.test(path) ? undefined : machineProperties[path]?.(machine, inventory),
+  };
+}
+
+function hasTools({ powerState, hostName }: InventoryMachine): boolean {
+  return powerState === 'poweredOn' && hostName !== undefined;
+}
+
+function familyOf(guestId: string): string {
+  if (guestId.startsWith('win')) return 'windowsGuest';
+  return /linux|ubuntu|debian|rhel|centos|sles|fedora/iu.test(guestId) ? 'linuxGuest' : 'otherGuestFamily';
+}
+
+function guestNics({ nics }: InventoryMachine): string {
+  return nics
+    .map(
+      (nic, index) =>
+        `<GuestNicInfo>${leaf('network', escapeName(nic.network))}\
+${nic.ipAddresses.map((address) => leaf('ipAddress', address)).join('')}\
+${leaf('macAddress', nic.mac)}${leaf('connected', nic.connected)}${leaf('deviceConfigId', 4000 + index)}</GuestNicInfo>`,
+    )
+    .join('');
+}
+
+function val(type: string, content: string): string {
+  return `<val xsi:type="${type}">${content}</val>`;
+}
