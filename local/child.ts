@@ -1,3 +1,5 @@
+import { describeError } from './describe-error.ts';
+
 /** What a child process of the platform runs. */
 export type Service = {
   /** Told to the supervisor once it runs. */
@@ -38,10 +40,4 @@ export async function runChild(
     fail(error);
   }
   process.stdout.write(`${JSON.stringify({ ready: true, ...service?.ready })}\n`);
-}
-
-/** An error and its causes in one line. */
-export function describeError(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause === undefined ? error.message : `${error.message} (${describeError(error.cause)})`;
 }

@@ -1,12 +1,6 @@
-import {
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  type KeyObject,
-  randomUUID,
-} from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { type JWK, SignJWT } from 'jose';
+import { type JWK, jwtVerify, SignJWT } from 'jose';
 import { z } from 'zod';
 
 import { ensureJsonFile } from '../json-file.ts';
@@ -64,31 +58,30 @@ export function issuerUrl(port: number, tenantId: string): string {
   return `https://localhost:${port}/${tenantId}/v2.0`;
 }
 
-/**
- * Makes a bearer token, good for an hour, as Entra ID makes them: one person a role, the same at every call.
- */
+/** Makes a bearer token, good for an hour, as Entra ID makes them: the same name has the same `oid` at every call. */
 export async function mintToken(options: {
   key: TokenKey;
   issuer: string;
   tenantId: string;
   role: Role;
-  audience?: string;
+  /** Who it is; else one person a role. */
+  name?: string;
   nowMs?: number;
 }): Promise<{ token: string; expiresAtMs: number }> {
-  const { key, issuer, tenantId, role, audience = TOKEN_AUDIENCE } = options;
+  const { key, issuer, tenantId, role, name = `Local ${role}` } = options;
   const nowSeconds = Math.floor((options.nowMs ?? Date.now()) / 1000);
   const expiresAtSeconds = nowSeconds + LIFETIME_SECONDS;
-  const oid = stableGuid(tenantId, role);
+  const oid = stableGuid(tenantId, name);
   const token = await new SignJWT({
     tid: tenantId,
     oid,
-    name: `Local ${role}`,
+    name,
     roles: [ROLES[role]],
     ver: '2.0',
   })
     .setProtectedHeader({ alg: 'ES256', typ: 'JWT', kid: key.kid })
     .setIssuer(issuer)
-    .setAudience(audience)
+    .setAudience(TOKEN_AUDIENCE)
     .setSubject(oid)
     .setJti(randomUUID())
     .setIssuedAt(nowSeconds)
@@ -96,4 +89,10 @@ export async function mintToken(options: {
     .setExpirationTime(expiresAtSeconds)
     .sign(createPrivateKey({ key, format: 'jwk' }));
   return { token, expiresAtMs: expiresAtSeconds * 1000 };
+}
+
+/** Makes the check of bearer tokens of an issuer: resolves when the token is one of its, for us and in time. */
+export function tokenCheck(key: TokenKey, issuer: string): (token: string) => Promise<unknown> {
+  return (token) =>
+    jwtVerify(token, publicJwkOf(key), { issuer, audience: TOKEN_AUDIENCE, algorithms: ['ES256'] });
 }
