@@ -1,0 +1,30 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { z } from 'zod';
+
+import { ensureJsonFile } from '../json-file.ts';
+
+const Rule = z.object({
+  name: z.string(),
+  key: z.base64(),
+  rights: z.array(z.enum(['Manage', 'Send', 'Listen'])),
+});
+
+/** A shared access rule of the Service Bus namespace. */
+export type Rule = z.infer<typeof Rule>;
+
+const Rules = z.object({ root: Rule, applianceSend: Rule, applianceListen: Rule });
+
+/** The namespace's rules of a data folder, with random keys (`service-bus-rules.json`, mode 600). */
+export function ensureRules(dataFolder: string): z.infer<typeof Rules> {
+  const make = (name: string, ...rights: Rule['rights']): Rule => ({
+    name,
+    key: randomBytes(32).toString('base64'),
+    rights,
+  });
+  return ensureJsonFile(join(dataFolder, 'service-bus-rules.json'), Rules, () => ({
+    root: make('RootManageSharedAccessKey', 'Manage', 'Send', 'Listen'),
+    applianceSend: make('appliance-send', 'Send'),
+    applianceListen: make('appliance-listen', 'Listen'),
+  }));
+}
