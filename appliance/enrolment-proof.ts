@@ -8,7 +8,9 @@ import { promisify } from 'node:util';
  * the CA and the certificate it hands out, so the agent trusts no one else's.
  */
 
-const derive = promisify<string, Buffer, number, { N: number; r: number; p: number; maxmem: number }, Buffer>(scrypt);
+const derive = promisify<string, Buffer, number, { N: number; r: number; p: number; maxmem: number }, Buffer>(
+  scrypt,
+);
 
 /** The key that both sides prove to have. @param salt base64, 32 bytes */
 export async function proofKey(passphrase: string, salt: string): Promise<Buffer> {

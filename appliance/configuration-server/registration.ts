@@ -19,6 +19,7 @@ export const clockToleranceMs = 15 * 60 * 1000;
 
 /** A registration key as it was read; who signed it is the vault's to judge. */
 export interface RegistrationKey {
+  path: string;
   file: RegistrationKeyFile;
   claims: RegistrationKeyClaims;
 }
@@ -26,23 +27,27 @@ export interface RegistrationKey {
 /**
  * Reads a registration key file.
  *
- * @throws DomainError InvalidRequest when the file is missing or not a key, RegistrationKeyExpired.
+ * @throws DomainError InvalidRequest when the file is missing or not a key.
  */
-export function readRegistrationKey(path: string, nowMs: number): RegistrationKey {
+export function readRegistrationKey(path: string): RegistrationKey {
   const file = RegistrationKeyFile.safeParse(parseJson(readText(path)));
   if (!file.success) throw notAKey(path, z.prettifyError(file.error));
   const claims = RegistrationKeyClaims.safeParse(decodeClaims(path, file.data.key));
   if (!claims.success) throw notAKey(path, z.prettifyError(claims.error));
-  if (claims.data.exp * 1000 <= nowMs) {
-    throw new DomainError({
-      code: 'RegistrationKeyExpired',
-      message: `The registration key ${path} expired on ${isoTime(claims.data.exp * 1000)}; this machine's clock says ${isoTime(nowMs)}.`,
-      target: path,
-      recommendedAction:
-        'Set the clock if it is wrong; otherwise download a new key from the vault. A key is valid for five days.',
-    });
-  }
-  return { file: file.data, claims: claims.data };
+  return { path, file: file.data, claims: claims.data };
+}
+
+/** @throws DomainError RegistrationKeyExpired */
+export function refuseExpired({ path, claims }: RegistrationKey, nowMs: number): void {
+  const expiresAtMs = claims.exp * 1000;
+  if (expiresAtMs > nowMs) return;
+  throw new DomainError({
+    code: 'RegistrationKeyExpired',
+    message: `The registration key ${path} expired on ${isoTime(expiresAtMs)}; this machine's clock says ${isoTime(nowMs)}.`,
+    target: path,
+    recommendedAction:
+      'Set the clock if it is wrong; otherwise download a new key from the vault. A key is valid for five days.',
+  });
 }
 
 /**
@@ -103,7 +108,8 @@ export function refuseSkew(differenceMs: number): void {
   throw new DomainError({
     code: 'ClockSkew',
     message: `This machine's clock is ${minutes} minutes ${differenceMs > 0 ? 'behind' : 'ahead of'} the vault's; at most 15 are accepted.`,
-    recommendedAction: 'Set the clock, and keep it right with a time service such as chrony or systemd-timesyncd.',
+    recommendedAction:
+      'Set the clock, and keep it right with a time service such as chrony or systemd-timesyncd.',
   });
 }
 

@@ -66,11 +66,13 @@ export class WebClient {
     if (parsed.success) return parsed.data;
     throw new DomainError({
       code: 'Unavailable',
-      message: `${hostOf(url)} answered in a form that this version does not know: ${z.prettifyError(parsed.error)}`.slice(
-        0,
-        4_000,
-      ),
-      recommendedAction: 'Check that the address is that of Secondsite, and that both sides are of the same version.',
+      message:
+        `${hostOf(url)} answered in a form that this version does not know: ${z.prettifyError(parsed.error)}`.slice(
+          0,
+          4_000,
+        ),
+      recommendedAction:
+        'Check that the address is that of Secondsite, and that both sides are of the same version.',
     });
   }
 

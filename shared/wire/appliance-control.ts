@@ -37,7 +37,11 @@ export const ControlRequest = z.discriminatedUnion('op', [
 export type ControlRequest = z.infer<typeof ControlRequest>;
 
 /** A run-as account; its password stays in the store. */
-export const AccountSummary = z.object({ accountId: z.string(), accountName: z.string(), userName: z.string() });
+export const AccountSummary = z.object({
+  accountId: z.string(),
+  accountName: z.string(),
+  userName: z.string(),
+});
 export type AccountSummary = z.infer<typeof AccountSummary>;
 
 /** A vCenter or ESXi host that the appliance discovers. */

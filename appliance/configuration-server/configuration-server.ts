@@ -1,0 +1,171 @@
+/**
+ * The configuration server: the appliance's side towards the vault. Sends check-ins, takes commands, discovers vCenters.
+ */
+import type { Heartbeat } from '../../shared/wire/check-in.ts';
+import type { ApplianceStatus } from '../../shared/wire/appliance-control.ts';
+import type { ProcessServer, ProcessServerEvent } from '../process-server/contract.ts';
+import { listAccounts } from './account.ts';
+import { delay } from './back-off.ts';
+import { CheckInSender } from './check-in-sender.ts';
+import { CommandReceiver } from './command-receiver.ts';
+import { CommandRunner } from './command-runner.ts';
+import { DiscoveryRound } from './discovery-round.ts';
+import { HealthMeter } from './health.ts';
+import { pruneCommands } from './handled-command.ts';
+import type { Identity, Registration } from './identity.ts';
+import { describeMachine } from './machine.ts';
+import { putOutbox, type CheckInNumbers } from './outbox.ts';
+import type { Store } from './store.ts';
+import type { TokenKeeper } from './tokens.ts';
+import { faultWithSince, listVCenters } from './vcenter.ts';
+import { WakeUp } from './wake-up.ts';
+import type { WebClient } from './web-client.ts';
+
+const heartbeatMs = 30_000;
+const discoveryMs = 15 * 60 * 1000;
+/** Changes that come together go into one heartbeat. */
+const gatherMs = 200;
+
+/** What the configuration server is built from. */
+export interface ConfigurationServerParts {
+  store: Store;
+  numbers: CheckInNumbers;
+  registration: Registration;
+  identity: Identity;
+  web: WebClient;
+  tokens: TokenKeeper;
+  processServer: ProcessServer;
+  /** Where the process server listens. */
+  host: string;
+}
+
+/** The running configuration server. */
+export class ConfigurationServer {
+  readonly discovery: DiscoveryRound;
+  readonly #parts: ConfigurationServerParts;
+  readonly #sender: CheckInSender;
+  readonly #runner: CommandRunner;
+  readonly #receiver: CommandReceiver;
+  readonly #health = new HealthMeter();
+  readonly #changed = new WakeUp();
+  readonly #closing = new AbortController();
+  readonly #startedAtMs = Date.now();
+  #loops: Promise<void>[] = [];
+
+  constructor(parts: ConfigurationServerParts) {
+    const { store, numbers, identity, processServer, tokens } = parts;
+    this.#parts = parts;
+    this.#sender = new CheckInSender(parts);
+    this.discovery = new DiscoveryRound(store, numbers, () => {
+      this.#sender.wake();
+      this.#changed.wake();
+    });
+    this.#runner = new CommandRunner({
+      store,
+      numbers,
+      identity,
+      processServer,
+      discovery: this.discovery,
+      onResult: () => {
+        this.#sender.wake();
+        this.#changed.wake();
+      },
+    });
+    this.#receiver = new CommandReceiver(tokens, (command) => this.#runner.take(command));
+  }
+
+  start(): void {
+    this.#parts.tokens.start();
+    this.#sender.start();
+    this.#runner.resume();
+    this.#receiver.start();
+    this.#loops = [this.#heartbeats(), this.#discoveries()];
+  }
+
+  /** Accounts, vCenters or agents changed: the vault is told at once. */
+  changed(): void {
+    this.#changed.wake();
+  }
+
+  /** What the process server tells, as check-ins. */
+  handle(event: ProcessServerEvent): void {
+    if (event.kind === 'progress') this.#sender.setProgress(event.item);
+    else if (event.kind === 'agent') this.#changed.wake();
+    else {
+      const { store, numbers, processServer } = this.#parts;
+      const { protectedItemId, sequence } = event.point;
+      putOutbox(store, `point:${protectedItemId}:${sequence}`, event.point, numbers);
+      this.#sender.wake();
+      // it is durably ours now; confirmed in a turn of its own, because the process server is in the middle of telling
+      setImmediate(() => processServer.pointConfirmed(protectedItemId, sequence));
+    }
+  }
+
+  /** The running part of the status. */
+  status(): Pick<ApplianceStatus, 'cloud' | 'processServer' | 'agents' | 'startedAtMs'> {
+    const { processServer, tokens } = this.#parts;
+    const { lastHeartbeatMs } = this.#sender;
+    return {
+      cloud: { ...tokens.state, ...(lastHeartbeatMs === undefined ? {} : { lastHeartbeatMs }) },
+      processServer: {
+        host: this.#parts.host,
+        port: processServer.port,
+        caFingerprint: processServer.caFingerprint,
+        certificateExpiresAtMs: processServer.caExpiresAtMs,
+        health: { ...this.#health.measure(), ...processServer.health() },
+      },
+      agents: processServer.agents(),
+      startedAtMs: this.#startedAtMs,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#receiver.close();
+    await this.#runner.close();
+    await this.#sender.close();
+    await this.#parts.tokens.close();
+    await Promise.all(this.#loops);
+  }
+
+  async #heartbeats(): Promise<void> {
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      this.#sender.setHeartbeat(this.#heartbeat());
+      await this.#changed.wait(heartbeatMs, signal);
+      await delay(gatherMs, signal);
+    }
+  }
+
+  async #discoveries(): Promise<void> {
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      await this.discovery.discoverAll('schedule');
+      pruneCommands(this.#parts.store, Date.now());
+      await delay(discoveryMs, signal);
+    }
+    await this.discovery.settled();
+  }
+
+  #heartbeat(): Heartbeat {
+    const { store, processServer } = this.#parts;
+    return {
+      kind: 'heartbeat',
+      machine: describeMachine(),
+      processServer: { ...this.#health.measure(), ...processServer.health() },
+      accounts: listAccounts(store).map(({ accountId, accountName }) => ({ accountId, accountName })),
+      agents: processServer.agents(),
+      vCenters: listVCenters(store).map((vCenter) => {
+        const { vCenterName, lastSuccessMs } = vCenter;
+        const fault = faultWithSince(vCenter);
+        return {
+          vCenterName,
+          ...(lastSuccessMs === undefined ? {} : { lastSuccessMs }),
+          ...(fault === undefined ? {} : { fault }),
+        };
+      }),
+      certificateExpiresAtMs: processServer.caExpiresAtMs,
+      startedAtMs: this.#startedAtMs,
+    };
+  }
+}

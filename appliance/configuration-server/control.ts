@@ -1,0 +1,105 @@
+import { DomainError } from '../../shared/fault.ts';
+import type { ApplianceStatus, ControlAnswer, ControlRequest } from '../../shared/wire/appliance-control.ts';
+import { version } from '../version.ts';
+import { addAccount, listAccounts, removeAccount, updateAccount } from './account.ts';
+import type { ConfigurationServer } from './configuration-server.ts';
+import { listPendingCommands } from './handled-command.ts';
+import { findRegistration, getPassphrase, setPassphrase } from './identity.ts';
+import { countOutbox } from './outbox.ts';
+import type { Store } from './store.ts';
+import { getVCenter, listVCenters, pinFingerprint } from './vcenter.ts';
+
+/** What requests are answered from. Without a running server only what the store holds can be. */
+export interface ControlParts {
+  store: Store;
+  running?: ConfigurationServer | undefined;
+}
+
+type Handlers = {
+  [O in ControlRequest['op']]: (
+    parts: ControlParts,
+    request: Extract<ControlRequest, { op: O }>,
+  ) => ControlAnswer<O> | Promise<ControlAnswer<O>>;
+};
+
+const handlers: Handlers = {
+  status,
+  accountsList: ({ store }) => listAccounts(store),
+  accountsAdd: (parts, { accountName, userName, password }) =>
+    changed(parts, addAccount(parts.store, accountName, { userName, password })),
+  accountsUpdate: (parts, { account, userName, password }) =>
+    changed(parts, updateAccount(parts.store, account, { userName, password })),
+  accountsRemove: (parts, { account }) => changed(parts, removeAccount(parts.store, account)),
+  passphraseShow: ({ store }) => ({ passphrase: getPassphrase(store) }),
+  passphraseSet: ({ store }, { passphrase }) => {
+    setPassphrase(store, passphrase);
+    return {};
+  },
+  vCenterList: ({ store }) => listVCenters(store),
+  vCenterTrust: async ({ store, running }, { vCenterName, fingerprint }) => {
+    pinFingerprint(store, vCenterName, readFingerprint(fingerprint));
+    await running?.discovery.discoverAll('request');
+    return getVCenter(store, vCenterName);
+  },
+  refresh: async ({ store, running }) => {
+    if (running === undefined) {
+      throw new DomainError({
+        code: 'Unavailable',
+        message: `The appliance of ${store.dataFolder} is not running, so it can't discover.`,
+        recommendedAction: 'Start it with `secondsite appliance run`.',
+      });
+    }
+    await running.discovery.discoverAll('request');
+    return listVCenters(store);
+  },
+};
+
+/** Answers one request of the command line. */
+export async function handleControl<O extends ControlRequest['op']>(
+  parts: ControlParts,
+  request: Extract<ControlRequest, { op: O }>,
+): Promise<ControlAnswer<O>> {
+  const handler = handlers[request.op];
+  return handler(parts, request);
+}
+
+function status({ store, running }: ControlParts): ApplianceStatus {
+  const registration = findRegistration(store);
+  const { applianceId, vaultId, vaultName, endpoint } = registration ?? {};
+  return {
+    state: running === undefined ? 'stopped' : 'running',
+    version,
+    dataFolder: store.dataFolder,
+    ...(registration === undefined ? {} : { applianceId, vaultId, vaultName, endpoint }),
+    agents: [],
+    ...running?.status(),
+    accounts: listAccounts(store),
+    vCenters: listVCenters(store),
+    outboxWaiting: countOutbox(store),
+    pendingCommands: listPendingCommands(store).map(({ command, receivedAtMs }) => ({
+      commandId: command.commandId,
+      kind: command.body.kind,
+      receivedAtMs,
+    })),
+  };
+}
+
+/** An account changed: the vault is told, and logins that were refused are worth another try. */
+function changed<T>({ running }: ControlParts, answer: T): T {
+  running?.discovery.forgetPauses();
+  running?.changed();
+  return answer;
+}
+
+/** SHA-256 in hex, with or without colons. */
+function readFingerprint(text: string): string {
+  const hex = text.replaceAll(/[\s:]/gu, '').toUpperCase();
+  if (!/^[0-9A-F]{64}$/u.test(hex)) {
+    throw new DomainError({
+      code: 'InvalidRequest',
+      message: `'${text}' is not a SHA-256 fingerprint: 64 hex digits, with or without colons.`,
+      target: 'fingerprint',
+    });
+  }
+  return hex.match(/../gu)?.join(':') ?? '';
+}

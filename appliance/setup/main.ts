@@ -1,0 +1,69 @@
+/** Entry of `secondsite appliance setup`: makes the data folder, registers the appliance at the vault, changes nothing twice. */
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { DomainError } from '../../shared/fault.ts';
+import { exitWithError } from '../exit.ts';
+import { setUp, type SetupResult } from './set-up.ts';
+
+async function main(): Promise<void> {
+  process.umask(0o077);
+  const { values } = parseArgs({
+    options: {
+      key: { type: 'string' },
+      'data-folder': { type: 'string' },
+      port: { type: 'string', default: '9443' },
+      host: { type: 'string', default: '127.0.0.1' },
+      'wait-seconds': { type: 'string', default: '120' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const result = await setUp({
+    keyPath: resolve(need(values.key, '--key')),
+    dataFolder: resolve(need(values['data-folder'], '--data-folder')),
+    host: values.host,
+    port: readNumber(values.port, '--port', 65_535),
+    waitSeconds: readNumber(values['wait-seconds'], '--wait-seconds', 86_400),
+    onRetry: (message) => process.stderr.write(`${message} Trying again…\n`),
+  });
+  process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : inWords(result));
+}
+
+function inWords(result: SetupResult): string {
+  const folder = `--data-folder ${quoted(result.dataFolder)}`;
+  const first = result.alreadyRegistered
+    ? `This appliance is registered at the vault ${result.vaultName} already; its settings are as given now.`
+    : `This appliance is registered at the vault ${result.vaultName}.`;
+  return [
+    first,
+    `  Appliance    ${result.applianceId}`,
+    `  Data folder  ${result.dataFolder}`,
+    `  Agents       ${result.host}:${result.port === 0 ? 'a free port, chosen at the first start' : result.port}`,
+    '',
+    `Start it:                     secondsite appliance run ${folder}`,
+    `The passphrase for agents:    secondsite appliance passphrase show ${folder}`,
+    `An account for the vCenter:   secondsite appliance accounts add ${folder} --name NAME --user USER`,
+    '',
+  ].join('\n');
+}
+
+/** As a shell takes it. */
+function quoted(path: string): string {
+  return /^[\w./-]+$/u.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+function need(value: string | undefined, option: string): string {
+  if (value !== undefined && value !== '') return value;
+  throw new DomainError({ code: 'InvalidRequest', message: `${option} is missing.`, target: option });
+}
+
+function readNumber(text: string, option: string, most: number): number {
+  const value = Number(text);
+  if (/^\d+$/u.test(text) && value <= most) return value;
+  throw new DomainError({
+    code: 'InvalidRequest',
+    message: `${option} takes a whole number from 0 to ${most}, not '${text}'.`,
+    target: option,
+  });
+}
+
+main().catch(exitWithError);

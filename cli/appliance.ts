@@ -1,0 +1,264 @@
+/** `secondsite appliance …`: what is done at the machine that the configuration server and process server run on. */
+import { spawn } from 'node:child_process';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { Command } from 'commander';
+import { DomainError } from '../shared/fault.ts';
+import type { AccountSummary, VCenterSummary } from '../shared/wire/appliance-control.ts';
+import { describeStatus, inColumns } from './appliance-status.ts';
+import { appliancePath, askAppliance } from './control-client.ts';
+
+interface CommonOptions {
+  dataFolder: string;
+  json?: boolean;
+}
+
+/** The command group. */
+export function applianceCommand(): Command {
+  const group = new Command('appliance').description(
+    'the machine of your site that discovers, replicates and checks in',
+  );
+  group.addCommand(setupCommand());
+  group.addCommand(runCommand());
+  group.addCommand(statusCommand());
+  group.addCommand(accountsCommand());
+  group.addCommand(passphraseCommand());
+  group.addCommand(vCenterCommand());
+  group.addCommand(refreshCommand());
+  return group;
+}
+
+function setupCommand(): Command {
+  return common('setup', 'set this machine up and register it at a vault; repeating it repairs')
+    .requiredOption('--key <file>', "the vault's registration key")
+    .option('--port <number>', 'where mobility agents come in; 0 takes a free port', '9443')
+    .option('--host <address>', 'address to listen on for mobility agents', '127.0.0.1')
+    .option('--wait-seconds <number>', 'how long to try again while the vault is not reached', '120')
+    .action(
+      async (options: CommonOptions & { key: string; port: string; host: string; waitSeconds: string }) => {
+        const { key, port, host, waitSeconds } = options;
+        const settings = [
+          '--key',
+          resolve(key),
+          '--port',
+          port,
+          '--host',
+          host,
+          '--wait-seconds',
+          waitSeconds,
+        ];
+        await runProgram('setup/main.ts', [...settings, ...commonArguments(options)]);
+      },
+    );
+}
+
+function runCommand(): Command {
+  return common('run', 'run the appliance in the foreground; SIGTERM or Ctrl-C stops it').action(
+    async (options: CommonOptions) => runProgram('main.ts', commonArguments(options)),
+  );
+}
+
+function statusCommand(): Command {
+  return common('status', 'how the appliance is doing').action(
+    async ({ dataFolder, json }: CommonOptions) => {
+      const status = await askAppliance(dataFolder, { op: 'status' });
+      print(json, status, describeStatus(status));
+    },
+  );
+}
+
+function accountsCommand(): Command {
+  const group = new Command('accounts').description('accounts that vCenters and machines are reached with');
+  group.addCommand(accountsAddCommand());
+  group.addCommand(accountsUpdateCommand());
+  group.addCommand(
+    common('list', 'list the accounts').action(async ({ dataFolder, json }: CommonOptions) => {
+      const accounts = await askAppliance(dataFolder, { op: 'accountsList' });
+      print(json, accounts, describeAccounts(accounts));
+    }),
+  );
+  group.addCommand(
+    common('remove', 'remove an account that no vCenter uses')
+      .argument('<account>', 'id or name')
+      .action(async (account: string, { dataFolder, json }: CommonOptions) => {
+        const removed = await askAppliance(dataFolder, { op: 'accountsRemove', account });
+        print(json, removed, `Removed the account '${removed.accountName}'.`);
+      }),
+  );
+  return group;
+}
+
+function accountsAddCommand(): Command {
+  return withPassword('add', 'add an account')
+    .requiredOption('--name <name>', 'what to call it; the vault shows this name')
+    .requiredOption('--user <name>', 'the user name to log in with')
+    .action(async (options: CommonOptions & PasswordOptions & { name: string; user: string }) => {
+      const { dataFolder, json, name: accountName, user: userName } = options;
+      const password = await readSecret('password', options.passwordEnv);
+      const account = await askAppliance(dataFolder, { op: 'accountsAdd', accountName, userName, password });
+      print(json, account, `Added the account '${account.accountName}' with id ${account.accountId}.`);
+    });
+}
+
+function accountsUpdateCommand(): Command {
+  return withPassword('update', "change an account's password")
+    .argument('<account>', 'id or name')
+    .option('--user <name>', 'the user name to log in with, where it changed too')
+    .action(async (account: string, options: CommonOptions & PasswordOptions & { user?: string }) => {
+      const password = await readSecret('password', options.passwordEnv);
+      const user = options.user === undefined ? {} : { userName: options.user };
+      const request = { op: 'accountsUpdate', account, password, ...user } as const;
+      const changed = await askAppliance(options.dataFolder, request);
+      print(options.json, changed, `Changed the account '${changed.accountName}'.`);
+    });
+}
+
+function passphraseCommand(): Command {
+  const group = new Command('passphrase').description('what a mobility agent proves when it enrols');
+  group.addCommand(
+    common('show', 'show the passphrase').action(async ({ dataFolder, json }: CommonOptions) => {
+      const answer = await askAppliance(dataFolder, { op: 'passphraseShow' });
+      print(json, answer, answer.passphrase);
+    }),
+  );
+  group.addCommand(
+    common('set', 'set another passphrase, from standard input or an environment variable')
+      .option('--passphrase-env <name>', 'the environment variable that has it')
+      .action(async ({ dataFolder, json, passphraseEnv }: CommonOptions & { passphraseEnv?: string }) => {
+        const passphrase = await readSecret('passphrase', passphraseEnv);
+        await askAppliance(dataFolder, { op: 'passphraseSet', passphrase });
+        print(json, {}, 'The passphrase is set. Agents that are enrolled already don’t need it.');
+      }),
+  );
+  return group;
+}
+
+function vCenterCommand(): Command {
+  const group = new Command('vcenter').description('vCenter servers and ESXi hosts that are discovered');
+  group.addCommand(
+    common('list', 'list them, with their certificates and how the last discovery went').action(
+      async ({ dataFolder, json }: CommonOptions) => {
+        const vCenters = await askAppliance(dataFolder, { op: 'vCenterList' });
+        print(json, vCenters, describeVCenters(vCenters));
+      },
+    ),
+  );
+  group.addCommand(
+    common('trust', 'accept the new certificate of a vCenter, after comparing its fingerprint there')
+      .argument('<vcenter>', 'its name in the vault')
+      .argument('<fingerprint>', "SHA-256 of the certificate, as the server's own console shows it")
+      .action(async (vCenterName: string, fingerprint: string, { dataFolder, json }: CommonOptions) => {
+        const vCenter = await askAppliance(dataFolder, { op: 'vCenterTrust', vCenterName, fingerprint });
+        print(json, vCenter, describeVCenters([vCenter]));
+      }),
+  );
+  return group;
+}
+
+function refreshCommand(): Command {
+  return common('refresh', 'discover every vCenter now').action(
+    async ({ dataFolder, json }: CommonOptions) => {
+      const vCenters = await askAppliance(dataFolder, { op: 'refresh' });
+      print(json, vCenters, describeVCenters(vCenters));
+      if (vCenters.some(({ fault }) => fault !== undefined)) process.exitCode = 1;
+    },
+  );
+}
+
+interface PasswordOptions {
+  passwordEnv?: string;
+}
+
+function withPassword(name: string, description: string): Command {
+  return common(
+    name,
+    `${description}; the password comes from standard input or an environment variable`,
+  ).option('--password-env <name>', 'the environment variable that has the password');
+}
+
+function common(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .option(
+      '--data-folder <folder>',
+      "the appliance's data folder",
+      (path) => resolve(path),
+      defaultDataFolder(),
+    )
+    .option('--json', 'print JSON');
+}
+
+function commonArguments({ dataFolder, json }: CommonOptions): string[] {
+  return ['--data-folder', dataFolder, ...(json === true ? ['--json'] : [])];
+}
+
+function defaultDataFolder(): string {
+  if (process.getuid?.() === 0) return '/var/lib/secondsite/appliance';
+  const base = process.env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share');
+  return join(base, 'secondsite', 'appliance');
+}
+
+/** A secret never stands in the arguments, which every user of the machine can read. */
+async function readSecret(what: string, environmentName: string | undefined): Promise<string> {
+  if (environmentName === undefined && process.stdin.isTTY) {
+    process.stderr.write(`Type the ${what}, then Enter and Ctrl-D (it is shown as you type):\n`);
+  }
+  const given = environmentName === undefined ? await text(process.stdin) : process.env[environmentName];
+  const secret = given?.replace(/\r?\n$/u, '');
+  if (secret !== undefined && secret !== '') return secret;
+  throw new DomainError({
+    code: 'InvalidRequest',
+    message:
+      environmentName === undefined
+        ? `There is no ${what} on standard input.`
+        : `The environment variable ${environmentName} is not set or empty.`,
+    target: what,
+  });
+}
+
+function describeAccounts(accounts: AccountSummary[]): string {
+  if (accounts.length === 0) return 'There are no accounts yet.';
+  const rows = accounts.map((account) => [account.accountId, account.accountName, account.userName]);
+  return inColumns([['ID', 'NAME', 'USER'], ...rows]);
+}
+
+function describeVCenters(vCenters: VCenterSummary[]): string {
+  if (vCenters.length === 0) return 'There are no vCenters yet: add one in the vault.';
+  return vCenters.map(describeVCenter).join('\n');
+}
+
+function describeVCenter(vCenter: VCenterSummary): string {
+  const { vCenterName, address, port, product, machines, fingerprint, lastSuccessMs, fault, failingSinceMs } =
+    vCenter;
+  return [
+    `${vCenterName}  ${address}:${port}  ${product ?? ''}`,
+    `  machines ${machines ?? 0}, last discovered ${describeTime(lastSuccessMs)}`,
+    `  certificate ${fingerprint ?? 'not seen yet'}`,
+    ...(fault === undefined ? [] : [`  failing since ${describeTime(failingSinceMs)}: ${fault.message}`]),
+    ...(fault?.recommendedAction === undefined ? [] : [`  ${fault.recommendedAction}`]),
+  ].join('\n');
+}
+
+function describeTime(ms: number | undefined): string {
+  return ms === undefined ? 'never' : new Date(ms).toISOString();
+}
+
+function print(json: boolean | undefined, value: object, words: string): void {
+  process.stdout.write(json === true ? `${JSON.stringify(value)}\n` : `${words}\n`);
+}
+
+/** Runs one of the appliance's programs in this terminal, hands signals on, and ends as it ends. */
+async function runProgram(name: 'main.ts' | 'setup/main.ts', programArguments: string[]): Promise<void> {
+  const child = spawn(process.execPath, [appliancePath(name), ...programArguments], { stdio: 'inherit' });
+  const handOn = (signal: NodeJS.Signals): void => void child.kill(signal);
+  process.on('SIGTERM', handOn);
+  process.on('SIGINT', () => undefined); // Ctrl-C reaches the program by itself
+  await new Promise<void>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      process.exitCode = code ?? 1;
+      resolve();
+    });
+  });
+}
