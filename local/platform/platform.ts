@@ -119,14 +119,16 @@ class RunningPlatform implements Platform {
     await this.#startChild({
       name: 'functions-host',
       main: entry('../functions-host/main.ts'),
-      options: {
-        appFolder: resolve(this.#options.appFolder),
-        dataFolder: join(this.#dataFolder, 'functions-host'),
-        settings,
-        port: ports.functions,
-        tls,
+      env: {
+        NODE_EXTRA_CA_CERTS: authority.certificatePath,
+        FUNCTIONS_HOST_OPTIONS: JSON.stringify({
+          appFolder: resolve(this.#options.appFolder),
+          dataFolder: join(this.#dataFolder, 'functions-host'),
+          settings,
+          port: ports.functions,
+          tls,
+        }),
       },
-      env: { NODE_EXTRA_CA_CERTS: authority.certificatePath },
     });
   }
 
@@ -166,8 +168,8 @@ class RunningPlatform implements Platform {
       name: 'storage',
       main: entry('../storage/main.ts'),
       args: [
-        ...['--data-folder', this.#storageFolder()],
-        ...Object.entries(wished).flatMap(([name, port]) => [name, String(port)]),
+        `--data-folder=${this.#storageFolder()}`,
+        ...Object.entries(wished).map(([name, port]) => `${name}=${port}`),
       ],
     });
   }

@@ -17,14 +17,13 @@ const Rules = z.object({ root: Rule, applianceSend: Rule, applianceListen: Rule 
 
 /** The namespace's rules of a data folder, with random keys (`service-bus-rules.json`, mode 600). */
 export function ensureRules(dataFolder: string): z.infer<typeof Rules> {
-  const make = (name: string, ...rights: Rule['rights']): Rule => ({
-    name,
-    key: randomBytes(32).toString('base64'),
-    rights,
-  });
   return ensureJsonFile(join(dataFolder, 'service-bus-rules.json'), Rules, () => ({
-    root: make('RootManageSharedAccessKey', 'Manage', 'Send', 'Listen'),
-    applianceSend: make('appliance-send', 'Send'),
-    applianceListen: make('appliance-listen', 'Listen'),
+    root: makeRule('RootManageSharedAccessKey', 'Manage', 'Send', 'Listen'),
+    applianceSend: makeRule('appliance-send', 'Send'),
+    applianceListen: makeRule('appliance-listen', 'Listen'),
   }));
+}
+
+function makeRule(name: string, ...rights: Rule['rights']): Rule {
+  return { name, key: randomBytes(32).toString('base64'), rights };
 }

@@ -7,13 +7,12 @@ export function appSettings(
   rules: { applianceSend: Rule; applianceListen: Rule },
   managedIdentity: Record<string, string>,
 ): Record<string, string> {
-  const rule = ({ name, key }: Rule): string => `${name}=${key}`;
   return {
     AzureWebJobsStorage: config.storageConnectionString,
     SERVICE_BUS: config.serviceBusConnectionString,
     SERVICE_BUS_ADMIN_ENDPOINT: config.serviceBusAdminEndpoint,
-    APPLIANCE_SEND_RULE: rule(rules.applianceSend),
-    APPLIANCE_LISTEN_RULE: rule(rules.applianceListen),
+    APPLIANCE_SEND_RULE: ruleSetting(rules.applianceSend),
+    APPLIANCE_LISTEN_RULE: ruleSetting(rules.applianceListen),
     STATE_STORAGE: config.storageConnectionString,
     REPLICA_STORAGE: config.storageConnectionString,
     TOKEN_ISSUER: config.tokenIssuer,
@@ -25,4 +24,8 @@ export function appSettings(
     // What App Service sets where the app has a managed identity: DefaultAzureCredential finds it.
     ...managedIdentity,
   };
+}
+
+function ruleSetting({ name, key }: Rule): string {
+  return `${name}=${key}`;
 }
