@@ -1,2 +1,9 @@
 /** Entry of the function app: each import registers functions. The catch-all is named last on purpose: see there. */
 import './http/catch-all.ts';
+import './http/jobs.ts';
+import './http/mappings.ts';
+import './http/policies.ts';
+import './http/appliances.ts';
+import './http/fabrics.ts';
+import './http/operations.ts';
+import './http/vaults.ts';

@@ -7,36 +7,36 @@ import { retryAfterSeconds } from '../../shared/job/accepted.ts';
 import { allowedActions, isOver, type Job, requestCancel } from '../../shared/job/job.ts';
 import { scenarioOf } from '../../shared/job/scenario.ts';
 import { type Call, httpOperation, vaultOf } from '../edge/http-edge.ts';
+import { nextLinkOf, skipTokenOf } from '../edge/next-link.ts';
 import { vaultRoute } from '../edge/route.ts';
 import { cancelEvent } from '../orchestrations/run-job.ts';
 import { acceptedJob } from '../orchestrations/start-job.ts';
 import { services } from '../services.ts';
-import { VaultStore } from '../../shared/vault/vault.ts';
 import { operationResults } from './operation-results.ts';
+import { requireVault } from '../../shared/vault/vault.ts';
 
 const jobRoute = `${vaultRoute}/replicationJobs/{jobId}` as const;
 
-httpOperation('jobList', { method: 'GET', route: `${vaultRoute}/replicationJobs` }, async (call) => {
+httpOperation('listJobs', { method: 'GET', route: `${vaultRoute}/replicationJobs` }, async (call) => {
   const { table } = services();
-  const vault = vaultOf(call.params);
-  await new VaultStore(table).get(vault);
-  const page = await listJobs(table, vault, { continuation: call.query.get('$skipToken') ?? undefined });
+  const vault = await requireVault(services().table, vaultOf(call.params));
+  const page = await listJobs(table, vault, { continuation: skipTokenOf(call.query) });
   return {
     status: 200,
     body: {
       value: page.rows.map(({ value }) => jobListAnswer(vault, value)),
-      nextLink: nextLink(call, page.continuation),
+      nextLink: nextLinkOf(call.url, page.continuation),
     },
   };
 });
 
-httpOperation('jobGet', { method: 'GET', route: jobRoute }, async (call) => {
+httpOperation('getJob', { method: 'GET', route: jobRoute }, async (call) => {
   const vault = vaultOf(call.params);
   const job = await getJob(services().table, { vault, jobId: call.params.jobId });
   return { status: 200, body: jobAnswer(vault, job) };
 });
 
-httpOperation('jobCancel', { method: 'POST', route: `${jobRoute}/cancel`, durable: true }, async (call) => {
+httpOperation('cancelJob', { method: 'POST', route: `${jobRoute}/cancel`, durable: true }, async (call) => {
   const { table } = services();
   const ref = { vault: vaultOf(call.params), jobId: call.params.jobId };
   const job = await changeJob(table, ref, (job) => {
@@ -49,7 +49,7 @@ httpOperation('jobCancel', { method: 'POST', route: `${jobRoute}/cancel`, durabl
 
 /** Cancelling is done when the job has ended, however it ended; so it has no status of its own to fail by. */
 httpOperation(
-  'jobCancelResults',
+  'getJobCancelResults',
   { method: 'GET', route: `${jobRoute}/operationresults/{operationId}` },
   async (call) => {
     const vault = vaultOf(call.params);
@@ -61,7 +61,7 @@ httpOperation(
 );
 
 httpOperation(
-  'jobOperationStatus',
+  'getOperationStatus',
   { method: 'GET', route: `${vaultRoute}/replicationOperationStatus/{jobId}` },
   async (call) => {
     const job = await getJob(services().table, { vault: vaultOf(call.params), jobId: call.params.jobId });
@@ -76,7 +76,7 @@ httpOperation(
   },
 );
 
-operationResults('vaultOperationResults', vaultRoute);
+operationResults('getVaultOperationResults', vaultRoute);
 
 function cancelAccepted(call: Call<string>, vault: VaultRef, job: Job) {
   const resource = [['replicationJobs', job.jobId]] as const;
@@ -94,11 +94,4 @@ function checkCancellable(job: Job): void {
       : `A job '${scenarioOf(job.scenario).friendlyName}' can not be cancelled.`,
     recommendedAction: "A job's allowedActions say what is possible.",
   });
-}
-
-function nextLink(call: Call<string>, continuation: string | undefined): string | null {
-  if (continuation === undefined) return null;
-  const url = new URL(call.url);
-  url.searchParams.set('$skipToken', continuation);
-  return url.href;
 }
