@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { createAdminServer } from './administration.ts';
 import { ClientConnection, type Service } from './client-connection.ts';
 import { Namespace } from './namespace.ts';
 import { ServiceBusOptions } from './options.ts';
@@ -41,18 +42,21 @@ export async function startServiceBus(
     for (const connection of connections) connection.queueDeleted(queue);
   });
   const amqp = createServer((socket) => serve(socket, service, connections));
+  const admin = options.tls && createAdminServer({ namespace, verifier }, options.tls);
   const port = await listen(amqp, options.port);
+  const adminPort = admin && (await listen(admin, options.adminPort));
   return {
     port,
-    adminPort: undefined,
+    adminPort,
     connectionString: (ruleName) => {
       const rule = options.rules.find(({ name }) => name === ruleName);
       if (rule === undefined) throw new Error(`The local Service Bus has no rule named '${ruleName}'.`);
       return `Endpoint=sb://localhost:${port};SharedAccessKeyName=${rule.name};SharedAccessKey=${rule.key};UseDevelopmentEmulator=true;`;
     },
     close: async () => {
+      admin?.closeAllConnections();
       for (const connection of connections) connection.close();
-      await new Promise((resolve) => amqp.close(resolve));
+      await Promise.all([closed(amqp), closed(admin)]);
       namespace.close();
       store.close();
     },
@@ -71,5 +75,12 @@ function listen(server: Server, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, HOST, () => resolve((server.address() as AddressInfo).port));
+  });
+}
+
+function closed(server: Server | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (server === undefined) resolve();
+    else server.close(() => resolve());
   });
 }
