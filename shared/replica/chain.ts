@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
+import { byPoint, checkExtents, findBrokenLinks, findBrokenRules } from './chain-rules.ts';
+import type { PointRecord } from './chain-rules.ts';
 import { inOrder } from './concurrently.ts';
 import { MAX_POINT_BYTES, pointName } from './layout.ts';
-import { decodePoint, encodePoint, genesisHead, hashPoint } from './point.ts';
+import { decodePoint, encodePoint, hashPoint } from './point.ts';
 import type { ChainHead, Consistency, PointDisk, PointManifest } from './point.ts';
 import { ReplicaError, refuse } from './replica-error.ts';
 import type { Defect } from './replica-error.ts';
 import type { ReplicaLog } from './replica-store.ts';
 import { openSegment } from './segment-reader.ts';
-import type { OpenSegment, SegmentReference } from './segment-reader.ts';
+import type { SegmentReference } from './segment-reader.ts';
 
 const POINTS_AT_ONCE = 16;
 const DEFAULT_MAX_POINTS = 100;
@@ -28,12 +30,6 @@ export interface PreparedPoint {
   /** Base64. */
   md5: string;
   head: ChainHead;
-}
-
-/** A manifest that was read and proven. */
-export interface PointRecord {
-  manifest: PointManifest;
-  hash: string;
 }
 
 /** Builds the manifest of the next point. Has no effects: keep the bytes durably, then upload them. */
@@ -158,90 +154,6 @@ export async function advanceChain(
   return { head: last, records, defect: undefined };
 }
 
-/**
- * Goes from the newest to the oldest point and names each that its successor, or the anchor, does not name. Gaps are
- * the caller's to report; the point below one is taken by its own MAC. What is above the anchor must lead down to it.
- */
-export function findBrokenLinks(
-  records: readonly PointRecord[],
-  itemId: string,
-  anchor?: ChainHead,
-): Defect[] {
-  const defects: Defect[] = [];
-  const genesis = genesisHead(itemId);
-  let above: PointManifest | undefined;
-  for (const { manifest, hash } of records.toReversed()) {
-    const isAnchor = manifest.sequence === anchor?.sequence;
-    const successor = above?.sequence === manifest.sequence + 1 ? above : undefined;
-    const expected = isAnchor ? anchor.hash : (successor?.previous ?? hash);
-    const by = isAnchor ? 'the anchored head' : pointName(manifest.sequence + 1);
-    if (expected !== hash)
-      defects.push(defectOf(manifest, 'Replaced', `${by} names the hash ${expected}, not ${hash}`));
-    if (isAnchor && successor !== undefined && successor.previous !== anchor.hash) {
-      defects.push(defectOf(successor, 'Replaced', 'it does not follow the anchored head'));
-    }
-    if (manifest.sequence === 1 && manifest.previous !== genesis.hash) {
-      defects.push(defectOf(manifest, 'Malformed', 'the first point does not begin at the genesis hash'));
-    }
-    above = expected === hash ? manifest : undefined; // what a wrong manifest names proves nothing
-  }
-  return defects;
-}
-
-/** Names the points that break a rule which spans points: segments ascend, disks keep their numbers and never shrink. */
-export function findBrokenRules(records: readonly PointRecord[]): Defect[] {
-  const defects: Defect[] = [];
-  const known = new Map<number, PointDisk>();
-  const numbers = new Map<string, number>();
-  let lastSegment = 0;
-  for (const { manifest } of records) {
-    const first = manifest.segments[0];
-    if (first !== undefined && first.sequence <= lastSegment) {
-      defects.push(
-        defectOf(manifest, 'Malformed', `it names ${first.name}, which is not newer than the point before`),
-      );
-    }
-    lastSegment = manifest.segments.at(-1)?.sequence ?? lastSegment;
-    for (const disk of manifest.disks) {
-      const before = known.get(disk.number);
-      const isSame =
-        (before?.id ?? disk.id) === disk.id && (numbers.get(disk.id) ?? disk.number) === disk.number;
-      if (!isSame || (before?.sizeBytes ?? 0) > disk.sizeBytes) {
-        defects.push(
-          defectOf(manifest, 'Malformed', `disk ${disk.number} was another disk, or larger, before`),
-        );
-      }
-      known.set(disk.number, disk);
-      numbers.set(disk.id, disk.number);
-    }
-  }
-  return defects;
-}
-
-/**
- * Checks that every extent of a segment lies within a disk of its point.
- *
- * @throws ReplicaError
- */
-export function checkExtents(segment: OpenSegment, disks: readonly PointDisk[]): void {
-  const sizes = new Map(disks.map((disk) => [disk.number, disk.sizeBytes / 512]));
-  for (const entry of segment.entries) {
-    if (entry.firstSector + entry.sectorCount > (sizes.get(entry.disk) ?? 0)) {
-      const where = `sector ${entry.firstSector} of disk ${entry.disk}`;
-      refuse(
-        'Malformed',
-        segment.reference.name,
-        `frame ${entry.number} at ${where} lies outside its point's disks`,
-      );
-    }
-  }
-}
-
-/** Orders defects by the point they hurt first. */
-export function byPoint(a: Defect, b: Defect): number {
-  return (a.firstPoint ?? 0) - (b.firstPoint ?? 0);
-}
-
 function headOf({ sequence, hash }: { sequence: number; hash?: string }): ChainHead | undefined {
   return hash === undefined ? undefined : { sequence, hash };
 }
@@ -270,8 +182,4 @@ async function proveSegments(log: ReplicaLog, manifest: PointManifest): Promise<
   )) {
     checkExtents(segment, manifest.disks);
   }
-}
-
-function defectOf(manifest: PointManifest, kind: Defect['kind'], detail: string): Defect {
-  return { kind, blob: pointName(manifest.sequence), detail, firstPoint: manifest.sequence };
 }

@@ -34,16 +34,12 @@ export async function forEachOf<T>(
   run: (item: T) => Promise<void>,
 ): Promise<void> {
   const source = items[Symbol.iterator]();
-  let failed = false;
+  const failures: unknown[] = [];
   const lane = async (): Promise<void> => {
-    for (let next = source.next(); next.done !== true && !failed; next = source.next()) {
-      await run(next.value).catch((error: unknown) => {
-        failed = true;
-        throw error;
-      });
+    for (let next = source.next(); next.done !== true && failures.length === 0; next = source.next()) {
+      await run(next.value).catch((error: unknown) => failures.push(error));
     }
   };
-  const lanes = await Promise.allSettled(Array.from({ length: limit }, lane));
-  const failure = lanes.find((lane) => lane.status === 'rejected');
-  if (failure !== undefined) throw failure.reason;
+  await Promise.all(Array.from({ length: limit }, lane));
+  if (failures.length > 0) throw failures[0];
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { byPoint, checkExtents, findBrokenLinks, findBrokenRules, readPoint } from './chain.ts';
-import type { PointRecord } from './chain.ts';
+import { byPoint, checkExtents, findBrokenLinks, findBrokenRules } from './chain-rules.ts';
+import type { PointRecord } from './chain-rules.ts';
+import { readPoint } from './chain.ts';
 import { forEachOf, inOrder } from './concurrently.ts';
 import { FRAME_OVERHEAD_BYTES } from './frame.ts';
 import { findSequence, pointName } from './layout.ts';
@@ -30,6 +31,8 @@ export interface VerifyOptions {
   anchor?: ChainHead;
   /** Reads every byte, compares hashes and opens every frame. Otherwise manifests, sizes and indexes are proven. */
   deep?: boolean;
+  /** Points behind this one are not looked at. */
+  upTo?: number;
   onProgress?: (progress: VerifyProgress) => void;
   signal?: AbortSignal;
 }
@@ -40,7 +43,7 @@ export interface Verification {
   bytesRead: number;
   /** All that is wrong, by the point it hurts first. Empty: the log is whole. */
   defects: Defect[];
-  /** The newest point that nothing found here hurts; 0 where there is none. */
+  /** The newest point that can be offered: consistent, and hurt by nothing found here; 0 where there is none. */
   lastGoodPoint: number;
 }
 
@@ -73,8 +76,7 @@ export async function verifyChain(log: ReplicaLog, options: VerifyOptions = {}):
     options.onProgress?.({ ...progress, defects: defects.length });
   });
   defects.sort(byPoint);
-  const newest = records.at(-1)?.manifest.sequence ?? 0;
-  const lastGoodPoint = Math.min(newest, (defects[0]?.firstPoint ?? Number.POSITIVE_INFINITY) - 1);
+  const lastGoodPoint = newestGood(records, defects[0]?.firstPoint);
   return {
     points: records.length,
     segments: named.length,
@@ -86,10 +88,10 @@ export async function verifyChain(log: ReplicaLog, options: VerifyOptions = {}):
 
 async function readPoints(
   log: ReplicaLog,
-  { anchor, signal }: VerifyOptions,
+  { anchor, upTo = Number.POSITIVE_INFINITY, signal }: VerifyOptions,
 ): Promise<{ records: PointRecord[]; defects: Defect[] }> {
-  const present = await listPoints(log);
-  const defects = missingPoints(present, anchor?.sequence ?? 0);
+  const present = (await listPoints(log)).filter((sequence) => sequence <= upTo);
+  const defects = missingPoints(present, Math.min(anchor?.sequence ?? 0, upTo));
   const records: PointRecord[] = [];
   for await (const found of inOrder(present, POINTS_AT_ONCE, (sequence) => readOrDefect(log, sequence))) {
     signal?.throwIfAborted();
@@ -98,6 +100,12 @@ async function readPoints(
   }
   defects.push(...findBrokenLinks(records, log.itemId, anchor), ...findBrokenRules(records));
   return { records, defects };
+}
+
+function newestGood(records: readonly PointRecord[], firstHurt = Number.POSITIVE_INFINITY): number {
+  const isGood = ({ manifest }: PointRecord): boolean =>
+    manifest.sequence < firstHurt && manifest.consistency !== 'NotConsistent';
+  return records.findLast(isGood)?.manifest.sequence ?? 0;
 }
 
 async function listPoints(log: ReplicaLog): Promise<number[]> {
