@@ -12,9 +12,11 @@ export const Vault = z.object({
   vaultName: z.string(),
   location: z.string(),
   tags: z.record(z.string(), z.string()),
-  sku: z.object({ name: z.string(), tier: z.string().optional() }),
+  sku: z.object({ name: z.string(), tier: z.string().exactOptional() }),
   publicNetworkAccess: z.enum(['Enabled', 'Disabled']),
   createdAtMs: z.number(),
+  /** A delete of the vault has begun. Nothing may be made in it any more. */
+  deleting: z.literal(true).exactOptional(),
 });
 export type Vault = z.infer<typeof Vault>;
 
@@ -64,6 +66,27 @@ export class VaultStore {
     const range: RowRange = rowsBelow(keyPart(where.subscriptionId), kind, ...below);
     return this.#rows.page(range, { continuation });
   }
+}
+
+/**
+ * The vault something is to be made in, with its names spelled as when it was made.
+ * @throws ResourceNotFound; Conflict while it is being deleted.
+ */
+export async function requireVault(table: Table, vault: VaultRef): Promise<VaultRef> {
+  const { value } = await new VaultStore(table).get(vault);
+  refuseDeleting(value);
+  const { subscriptionId, resourceGroup, vaultName } = value;
+  return { subscriptionId, resourceGroup, vaultName };
+}
+
+/** @throws Conflict while the vault is being deleted. */
+export function refuseDeleting(vault: Vault): void {
+  if (vault.deleting !== true) return;
+  throw new DomainError({
+    code: 'Conflict',
+    message: `The vault '${vault.vaultName}' is being deleted.`,
+    recommendedAction: 'Wait until it is gone; delete it again should that not happen.',
+  });
 }
 
 function vaultNotFound(vault: VaultRef): DomainError {
