@@ -100,6 +100,8 @@ export function parseXml(text: string): XmlElement {
     const root: unknown = parser.parse(text);
     const verdict = XMLValidator.validate(text, { allowBooleanAttributes: false });
     if (verdict !== true) throw new XmlError(`The XML is not well-formed: ${verdict.err.msg}`);
+    // Now, so that reading the elements later cannot fail.
+    decodeEntities(text);
     return new XmlElement(root as Node); // the parser's options above make exactly this shape
   } catch (error) {
     if (error instanceof XmlError) throw error;
@@ -126,7 +128,13 @@ function decodeEntity(body: string): string | undefined {
   if (numeric === null) return undefined;
   const code =
     numeric[1] === undefined ? Number.parseInt(numeric[2] ?? '', 10) : Number.parseInt(numeric[1], 16);
-  return code <= 0x10ffff ? String.fromCodePoint(code) : undefined;
+  return isCharacter(code) ? String.fromCodePoint(code) : undefined;
+}
+
+/** XML 1.0's characters: https://www.w3.org/TR/xml/#charsets */
+function isCharacter(code: number): boolean {
+  if (code < 0x20) return code === 0x9 || code === 0xa || code === 0xd;
+  return code <= 0x10ffff && (code < 0xd800 || code > 0xdfff) && code !== 0xfffe && code !== 0xffff;
 }
 
 const escapes: Readonly<Record<string, string>> = {

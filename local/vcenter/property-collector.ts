@@ -64,7 +64,8 @@ function page(session: Session, { rest, paths, size }: Pages): string {
   if (rest.length === 0) return '';
   let token = '';
   if (rest.length > size) {
-    if (session.pages.size >= maxRetrievals) throw new SoapFault('LimitExceeded', 'Too many retrievals are open.');
+    if (session.pages.size >= maxRetrievals)
+      throw new SoapFault('LimitExceeded', 'Too many retrievals are open.');
     token = randomUUID();
     session.pages.set(token, { rest: rest.slice(size), paths, size });
   }
