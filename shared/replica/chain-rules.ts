@@ -22,21 +22,15 @@ export function findBrokenLinks(
 ): Defect[] {
   const defects: Defect[] = [];
   let above: PointManifest | undefined;
-  for (const record of records.toReversed()) {
-    const { manifest } = record;
-    const successor = above?.sequence === manifest.sequence + 1 ? above : undefined;
-    const isAnchor = manifest.sequence === anchor?.sequence;
-    const defect = isAnchor ? findUnanchored(record, anchor) : findUnnamed(record, successor);
-    if (defect !== undefined) defects.push(defect);
-    if (isAnchor && successor !== undefined && successor.previous !== anchor.hash) {
-      defects.push(defectOf(successor, 'Replaced', 'it does not follow the anchored head'));
-    }
-    above = defect === undefined ? manifest : undefined; // what a wrong manifest names proves nothing
+  for (const { manifest, hash } of records.toReversed()) {
+    const named = anchor?.sequence === manifest.sequence ? anchor.hash : namedBy(above, manifest.sequence);
+    const isNamed = named === undefined || named === hash;
+    if (!isNamed)
+      defects.push(defectOf(manifest, 'Replaced', `the chain names the hash ${named}, its own is ${hash}`));
+    above = isNamed ? manifest : undefined; // what a wrong manifest names proves nothing
   }
-  const first = records[0]?.manifest;
-  if (first?.sequence === 1 && first.previous !== genesisHead(itemId).hash) {
-    defects.push(defectOf(first, 'Malformed', 'the first point does not begin at the genesis hash'));
-  }
+  defects.push(...findWrongStarts(records, genesisHead(itemId)));
+  if (anchor !== undefined && anchor.sequence > 0) defects.push(...findWrongStarts(records, anchor));
   return defects;
 }
 
@@ -99,18 +93,17 @@ class KnownDisks {
   }
 }
 
-function findUnanchored({ manifest, hash }: PointRecord, anchor: ChainHead): Defect | undefined {
-  if (hash === anchor.hash) return undefined;
-  return defectOf(manifest, 'Replaced', `the anchored hash is ${anchor.hash}, its own is ${hash}`);
+/** The hash that a point's successor, if that is what is above it, names. */
+function namedBy(above: PointManifest | undefined, sequence: number): string | undefined {
+  return above?.sequence === sequence + 1 ? above.previous : undefined;
 }
 
-function findUnnamed(
-  { manifest, hash }: PointRecord,
-  successor: PointManifest | undefined,
-): Defect | undefined {
-  if (successor === undefined || successor.previous === hash) return undefined;
-  const detail = `${pointName(successor.sequence)} names the hash ${successor.previous}, its own is ${hash}`;
-  return defectOf(manifest, 'Replaced', detail);
+/** The point behind a trusted head must name that head. */
+function findWrongStarts(records: readonly PointRecord[], head: ChainHead): Defect[] {
+  const next = records.find(({ manifest }) => manifest.sequence === head.sequence + 1);
+  if (next === undefined || next.manifest.previous === head.hash) return [];
+  const expected = head.sequence === 0 ? 'begin at the genesis hash' : 'follow the anchored head';
+  return [defectOf(next.manifest, 'Replaced', `it does not ${expected}`)];
 }
 
 function defectOf(manifest: PointManifest, kind: Defect['kind'], detail: string): Defect {

@@ -60,7 +60,11 @@ export class FileTarget implements RestoreTarget {
     }
     await rename(this.#partial, this.#path);
     const folder = await open(dirname(this.#path), 'r');
-    await folder.sync().finally(() => folder.close());
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
   }
 
   get #partial(): string {

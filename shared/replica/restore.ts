@@ -99,14 +99,17 @@ export async function restoreRange(
   return offeringNearest(request, async () => {
     const overlay = await readOverlay(request.log, records, { disk: request.disk, range: sectorsOf(range) });
     const progress = { bytesWritten: 0, bytesTotal: overlay.map.dataBytes(), bytesRead: 0 };
-    await forEachOf(readsOf(overlay), READS_AT_ONCE, async (read) => {
-      request.signal?.throwIfAborted();
-      await copy(request, read);
-      progress.bytesRead += read.endsAt - read.beginsAt;
-      progress.bytesWritten += bytesOf(read.runs);
-      request.onProgress?.({ ...progress });
-    });
-    await request.target.close();
+    try {
+      await forEachOf(readsOf(overlay), READS_AT_ONCE, async (read) => {
+        request.signal?.throwIfAborted();
+        await copy(request, read);
+        progress.bytesRead += read.endsAt - read.beginsAt;
+        progress.bytesWritten += bytesOf(read.runs);
+        request.onProgress?.({ ...progress });
+      });
+    } finally {
+      await request.target.close();
+    }
     return progress;
   });
 }
