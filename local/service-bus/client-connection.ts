@@ -23,6 +23,8 @@ export interface Service {
   log: (sentence: string, ids: Record<string, unknown>) => void;
 }
 
+const CLOSE_GRACE_MS = 1000;
+
 interface OpenLink {
   link: Sender | Receiver;
   node: Node;
@@ -82,9 +84,11 @@ export class ClientConnection {
     }
   }
 
+  /** Says goodbye; a client that does not answer is cut off. */
   close(): void {
     this.#gone();
     this.#connection.close({ condition: 'amqp:connection:forced', description: 'The broker is stopping.' });
+    setTimeout(() => this.#socket.destroy(), CLOSE_GRACE_MS).unref();
   }
 
   #openSession(session: Session): void {
@@ -128,7 +132,7 @@ export class ClientConnection {
       else if (node.kind === 'queue') open.outgoing = this.#openOutgoing(link as Sender, node);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      this.#service.log('A link was refused.', { address, condition: error.condition });
+      this.#service.log('A link was refused.', { address, reason: error.message });
       // A refused attach is one without termini, followed by the detach that says why.
       link.close(error.toAmqp());
     }

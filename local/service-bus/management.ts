@@ -121,9 +121,8 @@ function schedule({ queue }: ManagementNode, body: Body): Reply {
 }
 
 function cancelScheduled({ queue }: ManagementNode, body: Body): Reply {
-  for (const sequence of array(body['sequence-numbers'])) {
-    queue.cancelScheduled(integer(sequence, 'sequence-numbers'));
-  }
+  const sequences = array(body['sequence-numbers']).map((each) => integer(each, 'sequence-numbers'));
+  queue.cancelScheduled([...new Set(sequences)]);
   return { status: 200, description: 'OK' };
 }
 

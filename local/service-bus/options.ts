@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 const Rule = z.object({
-  name: z.string().min(1),
-  key: z.string().min(1),
+  name: z.string().regex(/^[^;]+$/, 'a name without semicolons'),
+  key: z.string().regex(/^[^;]+$/, 'a key without semicolons'),
   rights: z.array(z.enum(['Manage', 'Send', 'Listen'])).min(1),
 });
 

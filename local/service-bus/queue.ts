@@ -143,18 +143,21 @@ export class Queue implements LaneOwner {
     return this.#store.peekMessages(this.stored.id, dead, fromSequence, count);
   }
 
-  /** @throws Refusal when no scheduled message has this number. */
-  cancelScheduled(sequence: number): void {
-    const message = this.#scheduled.get(sequence);
-    if (message === undefined) {
+  /** Removes scheduled messages, all or none. @throws Refusal when one is not scheduled (any more). */
+  cancelScheduled(sequences: number[]): void {
+    const messages = sequences.map((sequence) => {
+      const message = this.#scheduled.get(sequence);
+      if (message !== undefined) return message;
       throw new Refusal(
         'com.microsoft:message-not-found',
         `No scheduled message has the sequence number ${sequence}; it may have been enqueued already.`,
       );
+    });
+    for (const message of messages) {
+      this.#scheduled.delete(message.sequence);
+      if (this.#limits.duplicateWindowMs !== undefined) this.#seen.forget(message.messageId);
+      this.remove(message);
     }
-    this.#scheduled.delete(sequence);
-    if (this.#limits.duplicateWindowMs !== undefined) this.#seen.forget(message.messageId);
-    this.remove(message);
   }
 
   /** @throws Refusal when the lock is lost. */
