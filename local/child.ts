@@ -41,12 +41,3 @@ export async function runChild(
   }
   process.stdout.write(`${JSON.stringify({ ready: true, ...service?.ready })}\n`);
 }
-
-/** The options that the supervisor sends over IPC to a child that takes them there. */
-export function receiveOptions(): Promise<unknown> {
-  if (process.send === undefined)
-    throw new Error('the options come over IPC: start this file as a child process');
-  return new Promise((resolve) => {
-    process.once('message', (message: { options: unknown }) => resolve(message.options));
-  });
-}

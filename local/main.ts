@@ -11,18 +11,21 @@ const HELP = `Runs Secondsite on this machine: storage, service bus, functions h
   npm start [-- options]
 
   --data-folder FOLDER  where all state is (default .secondsite); it survives restarts and kill -9
+  --app-folder FOLDER   the function app to run (default this one)
   --any-ports           free ports instead of the usual ones
   --quiet               no log lines, only what happens to the platform itself
   --json                one JSON object, on one line, when everything runs
   --help                this text
 `;
 
-const appFolder = resolve(import.meta.dirname, '..');
+type Options = { appFolder: string; dataFolder: string; anyPorts: boolean; quiet: boolean; json: boolean };
 
-function parseCommandLine(): { dataFolder: string; anyPorts: boolean; quiet: boolean; json: boolean } {
+function parseCommandLine(): Options {
+  const installation = resolve(import.meta.dirname, '..');
   const { values } = parseArgs({
     options: {
-      'data-folder': { type: 'string', default: join(appFolder, '.secondsite') },
+      'data-folder': { type: 'string', default: join(installation, '.secondsite') },
+      'app-folder': { type: 'string', default: installation },
       'any-ports': { type: 'boolean', default: false },
       quiet: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
@@ -33,8 +36,15 @@ function parseCommandLine(): { dataFolder: string; anyPorts: boolean; quiet: boo
     process.stdout.write(HELP);
     process.exit(0);
   }
-  const dataFolder = resolve(process.env['INIT_CWD'] ?? process.cwd(), values['data-folder']);
-  return { dataFolder, anyPorts: values['any-ports'], quiet: values.quiet, json: values.json };
+  // npm runs scripts in the package's folder and says here where it was called.
+  const callersFolder = process.env['INIT_CWD'] ?? process.cwd();
+  return {
+    dataFolder: resolve(callersFolder, values['data-folder']),
+    appFolder: resolve(callersFolder, values['app-folder']),
+    anyPorts: values['any-ports'],
+    quiet: values.quiet,
+    json: values.json,
+  };
 }
 
 function say(sentence: string): void {
@@ -68,9 +78,14 @@ function describe(config: LocalConfig): string {
   ].join('\n');
 }
 
+/** While it starts: the child processes end by themselves when this one is gone. */
+function exitAtOnce(): void {
+  process.exit(130);
+}
+
 async function main(): Promise<void> {
-  const { dataFolder, anyPorts, quiet, json } = parseCommandLine();
-  let stop = (): void => process.exit(130); // children end by themselves when this process is gone
+  const { dataFolder, appFolder, anyPorts, quiet, json } = parseCommandLine();
+  let stop = exitAtOnce;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop());
   const platform = await startPlatform({
     dataFolder,

@@ -9,8 +9,7 @@ export type ChildSpec = {
   /** Path of its entry file. */
   main: string;
   args?: string[];
-  /** Sent to it over IPC once it runs: what must not stand in its command line or environment. */
-  options?: object;
+  /** Beside this process' own; other users of the machine see arguments, not these. */
   env?: Record<string, string>;
 };
 
@@ -86,7 +85,7 @@ export class SupervisedChild {
   }
 
   #launch(): { child: ChildProcess; ready: Promise<Record<string, unknown>> } {
-    const { name, main, args = [], options, env } = this.#spec;
+    const { name, main, args = [], env } = this.#spec;
     const child = spawn(process.execPath, [main, ...args], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: { ...process.env, ...env },
@@ -95,7 +94,6 @@ export class SupervisedChild {
     });
     this.#process = child;
     this.#events.onPid(name, child.pid);
-    if (options !== undefined) child.send({ options }, () => undefined);
     return { child, ready: this.#readReady(child) };
   }
 

@@ -178,13 +178,15 @@ class RunningPlatform implements Platform {
     await this.#startChild({
       name: 'service-bus',
       main: entry('../service-bus/main.ts'),
-      options: {
-        dataFolder: join(this.#dataFolder, 'service-bus'),
-        port: ports.serviceBus,
-        adminPort: ports.serviceBusAdmin,
-        rules: Object.values(ensureRules(this.#dataFolder)),
-        queues: [{ name: 'agent-checkins', settings: { MaxDeliveryCount: '10' } }],
-        tls,
+      env: {
+        SERVICE_BUS_OPTIONS: JSON.stringify({
+          dataFolder: join(this.#dataFolder, 'service-bus'),
+          port: ports.serviceBus,
+          adminPort: ports.serviceBusAdmin,
+          rules: Object.values(ensureRules(this.#dataFolder)),
+          queues: [{ name: 'agent-checkins', settings: { MaxDeliveryCount: '10' } }],
+          tls,
+        }),
       },
     });
   }
