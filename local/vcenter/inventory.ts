@@ -80,7 +80,7 @@ export const VCenterInventory = z.object({
 /** What is written to the file. */
 export type VCenterInventory = z.input<typeof VCenterInventory>;
 
-export type InventoryDisk = z.output<typeof Disk> & { key: number; label: string; capacityBytes: number };
+type InventoryDisk = z.output<typeof Disk> & { key: number; label: string; capacityBytes: number };
 export type InventoryMachine = Omit<z.output<typeof Machine>, 'disks' | 'moref'> & {
   moref: string;
   disks: InventoryDisk[];
@@ -95,7 +95,7 @@ export type Inventory = Omit<z.output<typeof VCenterInventory>, 'machines'> & {
  *
  * @throws Error that names the file and what is wrong in it.
  */
-export async function readInventory(path: string): Promise<Inventory> {
+async function readInventory(path: string): Promise<Inventory> {
   try {
     const { size } = await stat(path);
     if (size > maxFileBytes) throw new Error(`it is larger than ${maxFileBytes / MiB} MiB`);

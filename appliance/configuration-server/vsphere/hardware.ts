@@ -105,12 +105,12 @@ export function distinct(values: readonly string[]): string[] {
 }
 
 /** The text of a child, or '' when there is none. */
-export function textOf(parent: XmlElement | undefined, name: string): string {
+function textOf(parent: XmlElement | undefined, name: string): string {
   return parent?.childText(name) ?? '';
 }
 
 /** A child's whole number; 0 when there is none, NaN when it is not one, which the schema refuses. */
-export function integer(parent: XmlElement, name: string): number {
+function integer(parent: XmlElement, name: string): number {
   const text = textOf(parent, name);
   return /^-?\d{0,16}$/u.test(text) ? Number(text) : Number.NaN;
 }

@@ -1,7 +1,7 @@
 import type { XmlElement } from '../../../shared/xml.ts';
 
 /** A property that the server did not give. */
-export interface MissingProperty {
+interface MissingProperty {
   path: string;
   /** vSphere's fault: NoPermission, InvalidProperty… */
   fault: string;
