@@ -2,7 +2,7 @@
  * The vault's side of registration and tokens, made of the wire's own schemas, for tests of the appliance alone: what it
  * refuses and why is the same as the control plane's.
  */
-import { createHmac, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -197,20 +197,6 @@ export class VaultServer {
       throw refusal('ClockSkew', "The appliance's clock differs from the service's by more than 15 minutes.");
     }
   }
-}
-
-/** A shared access signature of a rule for one queue. */
-export function signQueue(
-  rule: { name: string; key: string },
-  port: number,
-  queue: string,
-  lifeMs: number,
-): string {
-  const resource = encodeURIComponent(`sb://localhost:${port}/${queue}`);
-  const expiry = Math.floor((Date.now() + lifeMs) / 1000);
-  const signature = createHmac('sha256', rule.key).update(`${resource}\n${expiry}`).digest('base64');
-  const token = `sr=${resource}&sig=${encodeURIComponent(signature)}&se=${expiry}&skn=${rule.name}`;
-  return `Endpoint=sb://localhost:${port};SharedAccessSignature=SharedAccessSignature ${token};UseDevelopmentEmulator=true`;
 }
 
 async function verified<T>(verification: Promise<T>): Promise<T> {
