@@ -3,7 +3,12 @@ import { once } from 'node:events';
 import { connect } from 'node:tls';
 import { createCertificateRequest, fingerprintOf } from '../../shared/certificate.ts';
 import { DomainError } from '../../shared/fault.ts';
-import { agentProtocol, EnrolmentChallenge, EnrolmentResult, type AgentMachine } from '../../shared/wire/agent.ts';
+import {
+  agentProtocol,
+  EnrolmentChallenge,
+  EnrolmentResult,
+  type AgentMachine,
+} from '../../shared/wire/agent.ts';
 import { agentProof, proofKey, proofsEqual, serverProof } from '../enrolment-proof.ts';
 import { Connection } from './connection.ts';
 import type { AgentIdentity } from './identity.ts';

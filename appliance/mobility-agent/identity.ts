@@ -6,7 +6,7 @@ import { writeSecretFile } from '../../shared/secret-file.ts';
 
 /** What an enrolled agent knows: its machine, its process server, and the key that proves it. */
 const AgentIdentity = z.object({
-  biosUuid: z.uuid(),
+  biosUuid: z.guid(),
   host: z.string(),
   port: z.number().int(),
   caCertificatePem: z.string(),
@@ -48,7 +48,7 @@ export function loadIdentity(dataFolder: string): AgentIdentity {
  */
 export function readBiosUuid(): string {
   try {
-    return z.uuid().parse(readFileSync(biosUuidFile, 'utf8').trim().toLowerCase());
+    return z.guid().parse(readFileSync(biosUuidFile, 'utf8').trim().toLowerCase());
   } catch (cause) {
     throw new DomainError(
       {

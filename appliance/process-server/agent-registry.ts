@@ -17,6 +17,7 @@ export class AgentRegistry {
   readonly #database: DatabaseSync;
   readonly #agents = new Map<string, KnownAgent>();
   readonly #listeners = new Set<() => void>();
+  readonly #enrolled = new Set<(agent: AgentStatus) => void>();
 
   constructor(database: DatabaseSync) {
     this.#database = database;
@@ -37,13 +38,25 @@ export class AgentRegistry {
   }
 
   /** Lets the machine in with this certificate; one that it had before no longer counts. */
-  enrol(agent: { biosUuid: string; serialNumber: string; machine: AgentMachine; ipAddress: string }): AgentStatus {
+  enrol(agent: {
+    biosUuid: string;
+    serialNumber: string;
+    machine: AgentMachine;
+    ipAddress: string;
+  }): AgentStatus {
     const known: KnownAgent = { ...agent, lastHeartbeatMs: Date.now(), disks: [] };
     this.#database
       .prepare('INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?)')
-      .run(known.biosUuid, known.serialNumber, JSON.stringify(known.machine), known.ipAddress, known.lastHeartbeatMs);
+      .run(
+        known.biosUuid,
+        known.serialNumber,
+        JSON.stringify(known.machine),
+        known.ipAddress,
+        known.lastHeartbeatMs,
+      );
     this.#agents.set(known.biosUuid, known);
     this.#changed();
+    for (const listener of this.#enrolled) listener(statusOf(known));
     return statusOf(known);
   }
 
@@ -69,6 +82,11 @@ export class AgentRegistry {
 
   list(): AgentStatus[] {
     return [...this.#agents.values()].map(statusOf);
+  }
+
+  onEnrolled(listener: (agent: AgentStatus) => void): () => void {
+    this.#enrolled.add(listener);
+    return () => this.#enrolled.delete(listener);
   }
 
   /** Calls back after every change; returns how to stop that. */

@@ -50,7 +50,8 @@ export class Enrolment {
     this.#refuseGuessers(address);
     const nowMs = Date.now();
     for (const [id, open] of this.#challenges) {
-      if (open.expiresAtMs <= nowMs || this.#challenges.size >= openChallengesAtMost) this.#challenges.delete(id);
+      if (open.expiresAtMs <= nowMs || this.#challenges.size >= openChallengesAtMost)
+        this.#challenges.delete(id);
     }
     const challengeId = randomUUID();
     const open: OpenChallenge = {
@@ -107,7 +108,8 @@ export class Enrolment {
       throw new DomainError(
         {
           code: 'InvalidRequest',
-          message: 'The certificate request of the agent can not be signed: it is not a PKCS #10 request with a P-256 key.',
+          message:
+            'The certificate request of the agent can not be signed: it is not a PKCS #10 request with a P-256 key.',
           target: 'certificateRequestPem',
           recommendedAction: 'Update the mobility agent, then enrol it again.',
         },
@@ -118,7 +120,8 @@ export class Enrolment {
 
   #wrongProof(address: string): DomainError {
     const nowMs = Date.now();
-    for (const [known, wrong] of this.#wrongProofs) if (wrong.untilMs <= nowMs) this.#wrongProofs.delete(known);
+    for (const [known, wrong] of this.#wrongProofs)
+      if (wrong.untilMs <= nowMs) this.#wrongProofs.delete(known);
     const count = (this.#wrongProofs.get(address)?.count ?? 0) + 1;
     this.#wrongProofs.set(address, { count, untilMs: nowMs + lockOutMs });
     return new DomainError({

@@ -29,7 +29,10 @@ export async function readJson<T>(request: IncomingMessage, schema: z.ZodType<T>
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length;
     if (size > jsonBytesAtMost) {
-      throw new DomainError({ code: 'RequestTooLarge', message: `The body is longer than ${jsonBytesAtMost} bytes.` });
+      throw new DomainError({
+        code: 'RequestTooLarge',
+        message: `The body is longer than ${jsonBytesAtMost} bytes.`,
+      });
     }
     chunks.push(chunk);
   }
@@ -43,7 +46,10 @@ export function parse<T>(schema: z.ZodType<T>, text: string): T {
   } catch (cause) {
     const detail = cause instanceof z.ZodError ? z.prettifyError(cause) : 'It is not JSON.';
     throw new DomainError(
-      { code: 'InvalidRequest', message: `The request is not of the form the process server takes. ${detail}`.slice(0, 4_000) },
+      {
+        code: 'InvalidRequest',
+        message: `The request is not of the form the process server takes. ${detail}`.slice(0, 4_000),
+      },
       { cause },
     );
   }
@@ -51,7 +57,10 @@ export function parse<T>(schema: z.ZodType<T>, text: string): T {
 
 export function sendJson(response: ServerResponse, status: number, body: unknown): void {
   const text = JSON.stringify(body);
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+  });
   response.end(text);
 }
 
@@ -63,7 +72,8 @@ export function sendError(response: ServerResponse, error: unknown): boolean {
     : { code: 'Unavailable', message: 'The process server failed inside. Its log says where.' };
   if (response.headersSent) response.destroy();
   else {
-    if (fault.code === 'Unavailable' || fault.code === 'TooManyRequests') response.setHeader('retry-after', '5');
+    if (fault.code === 'Unavailable' || fault.code === 'TooManyRequests')
+      response.setHeader('retry-after', '5');
     // The rest of a refused body is not read: the connection can't be used again.
     if (!response.req.complete) response.setHeader('connection', 'close');
     sendJson(response, statusOf[fault.code], { fault });

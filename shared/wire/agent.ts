@@ -9,7 +9,7 @@ import { DiskRef } from './command.ts';
  *
  *     POST /v1/enrolment/challenge                    EnrolmentChallengeRequest -> EnrolmentChallenge
  *     POST /v1/enrolment                              EnrolmentRequest -> EnrolmentResult
- *     POST /v1/work?waitSeconds=25                    AgentReport -> AgentWork (answers at once when there is work)
+ *     POST /v1/work?waitSeconds=25&known=VERSION      AgentReport -> AgentWork (at once when it is not that version)
  *     POST /v1/items/{protectedItemId}/cycles         CycleRequest -> CycleAnswer
  *     POST /v1/items/{protectedItemId}/cycles/{cycleId}/extents   extent frames -> ExtentsAcknowledged
  *     POST /v1/items/{protectedItemId}/cycles/{cycleId}/commit    CycleCommit -> CycleCommitted
@@ -22,14 +22,14 @@ export const agentProtocol = { version: 1, path: '/v1' } as const;
 const Nonce = z.string().regex(/^[A-Za-z0-9+/]{43}=$/u);
 
 export const EnrolmentChallengeRequest = z.object({
-  biosUuid: z.uuid(),
+  biosUuid: z.guid(),
   /** 32 random bytes of the agent. */
   agentNonce: Nonce,
 });
 export type EnrolmentChallengeRequest = z.infer<typeof EnrolmentChallengeRequest>;
 
 export const EnrolmentChallenge = z.object({
-  challengeId: z.uuid(),
+  challengeId: z.guid(),
   /** 32 random bytes of the server. */
   serverNonce: Nonce,
   /** 32 bytes; with the passphrase they make the proof key: scrypt(passphrase, salt, 32, N 2^15, r 8, p 1). */
@@ -46,7 +46,7 @@ export const AgentMachine = z.object({
 export type AgentMachine = z.infer<typeof AgentMachine>;
 
 export const EnrolmentRequest = z.object({
-  challengeId: z.uuid(),
+  challengeId: z.guid(),
   /** PKCS #10, PEM. */
   certificateRequestPem: z.string().max(4_096),
   machine: AgentMachine,
@@ -75,13 +75,13 @@ export type AgentDisk = z.infer<typeof AgentDisk>;
 /** Sent with every poll for work: the agent's heartbeat. */
 export const AgentReport = z.object({
   machine: AgentMachine,
-  disks: z.array(AgentDisk).max(65),
+  disks: z.array(AgentDisk).max(256),
   /** What it is busy with, or why it stands still. */
   items: z
     .array(
       z.object({
-        protectedItemId: z.uuid(),
-        cycleId: z.uuid().optional(),
+        protectedItemId: z.guid(),
+        cycleId: z.guid().optional(),
         fault: Fault.optional(),
       }),
     )
@@ -91,11 +91,13 @@ export type AgentReport = z.infer<typeof AgentReport>;
 
 /** What the agent is to replicate. The whole list each time: what is not in it is to be stopped and forgotten. */
 export const AgentWork = z.object({
+  /** Changes with every change of what follows. */
+  version: z.string().max(64),
   items: z
     .array(
       z.object({
-        protectedItemId: z.uuid(),
-        disks: z.array(DiskRef).min(1).max(65),
+        protectedItemId: z.guid(),
+        disks: z.array(DiskRef).min(1).max(256),
         crashConsistentMinutes: z.number().int().nonnegative(),
         appConsistentMinutes: z.number().int().nonnegative(),
         /** Grows when a point is wanted now; the agent makes one for each new value it sees. */
@@ -108,16 +110,16 @@ export type AgentWork = z.infer<typeof AgentWork>;
 
 /** Begins a cycle, or goes on with the one that is open. */
 export const CycleRequest = z.object({
-  cycleId: z.uuid(),
+  cycleId: z.guid(),
   /** Sequence of the point that the agent's hashes stand for; 0: it has none, everything will be sent. */
   basePoint: z.number().int().nonnegative(),
-  disks: z.array(DiskRef).min(1).max(65),
+  disks: z.array(DiskRef).min(1).max(256),
 });
 export type CycleRequest = z.infer<typeof CycleRequest>;
 
 export const CycleAnswer = z.discriminatedUnion('state', [
-  /** Send extents, then commit. */
-  z.object({ state: z.literal('open') }),
+  /** Send extents, then commit. `lastPoint`: 0 while the replica is empty, so that zeros need not be sent. */
+  z.object({ state: z.literal('open'), lastPoint: z.number().int().nonnegative() }),
   /** This cycle was committed already; the agent missed the answer. */
   z.object({ state: z.literal('committed'), pointSequence: z.number().int().positive() }),
   /** The replica stands at another point than the agent believes: it starts anew with `basePoint: 0`. */
@@ -152,7 +154,7 @@ export const CycleProgress = z.object({
         processedBytes: z.number().int().nonnegative(),
       }),
     )
-    .max(65),
+    .max(256),
 });
 export type CycleProgress = z.infer<typeof CycleProgress>;
 

@@ -26,7 +26,7 @@ export type ProcessServerHealth = z.infer<typeof ProcessServerHealth>;
 
 /** A mobility agent as the configuration server last saw it. */
 export const AgentStatus = z.object({
-  biosUuid: z.uuid(),
+  biosUuid: z.guid(),
   hostName: z.string().max(255),
   ipAddress: z.string().max(64),
   osName: z.string().max(255),
@@ -70,12 +70,12 @@ export const DiskProgress = z.object({
 
 /** Where one item's replication stands. At most every 2 seconds while it moves; the newest wins. */
 export const ItemProgress = z.object({
-  protectedItemId: z.uuid(),
+  protectedItemId: z.guid(),
   /** Waiting: nothing to do until the next point. */
   phase: z.enum(['InitialReplication', 'Resync', 'Delta', 'Waiting']),
   /** Number of the cycle, 1 for the initial replication. */
   cycle: z.number().int().positive(),
-  disks: z.array(DiskProgress).max(65),
+  disks: z.array(DiskProgress).max(256),
   /** Uploaded into the replica log in this cycle: compressed, encrypted. */
   uploadedBytes: bytes,
   /** Source bytes a second, over the last seconds. */
@@ -89,7 +89,7 @@ export type ItemProgress = z.infer<typeof ItemProgress>;
 /** A recovery point is in the replica log. The control plane reads the manifest itself; this only says when to look. */
 export const RecoveryPointWritten = z.object({
   kind: z.literal('recoveryPoint'),
-  protectedItemId: z.uuid(),
+  protectedItemId: z.guid(),
   sequence: z.number().int().positive(),
   /** Bytes of the disks that changed since the point before. */
   changedBytes: bytes,
@@ -114,7 +114,7 @@ export type CheckInBody = z.infer<typeof CheckInBody>;
 /** What an appliance says. (epoch, sequence) orders what one sender sent; a later epoch follows every restart. */
 export const CheckIn = z.object({
   version: z.literal(1),
-  applianceId: z.uuid(),
+  applianceId: z.guid(),
   vaultId: z.string().max(1_000),
   /** Grows with every start of the appliance. */
   epoch: z.number().int().positive(),
@@ -134,7 +134,7 @@ export type CheckIn = z.infer<typeof CheckIn>;
  */
 export const CheckInMessage = z.object({
   vaultId: z.string().max(1_000),
-  applianceId: z.uuid(),
+  applianceId: z.guid(),
   jws: z.string().max(512 * 1024),
 });
 export type CheckInMessage = z.infer<typeof CheckInMessage>;

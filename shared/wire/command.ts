@@ -33,26 +33,26 @@ export const CommandBody = z.discriminatedUnion('kind', [
   /** Done when a mobility agent with this BIOS UUID is enrolled and in touch and has told its disks. */
   z.object({
     kind: z.literal('prepareMachine'),
-    protectedItemId: z.uuid(),
-    biosUuid: z.uuid(),
+    protectedItemId: z.guid(),
+    biosUuid: z.guid(),
     machineName: z.string().max(255),
-    disks: z.array(DiskRef).min(1).max(65),
+    disks: z.array(DiskRef).min(1).max(256),
   }),
   /** Replicate from now on. Done when the agent has its assignment; what follows is told by progress check-ins. */
   z.object({
     kind: z.literal('startReplication'),
-    protectedItemId: z.uuid(),
-    biosUuid: z.uuid(),
+    protectedItemId: z.guid(),
+    biosUuid: z.guid(),
     machineName: z.string().max(255),
-    disks: z.array(DiskRef).min(1).max(65),
+    disks: z.array(DiskRef).min(1).max(256),
     /** Compact JWE (ECDH-ES, A256GCM) to the appliance's encryption key; plaintext: the item's 32-byte data key. */
     sealedDataKey: CompactToken,
     schedule: PointSchedule,
   }),
   /** Stop, forget the data key, drop the item's spool. */
-  z.object({ kind: z.literal('stopReplication'), protectedItemId: z.uuid() }),
+  z.object({ kind: z.literal('stopReplication'), protectedItemId: z.guid() }),
   /** Make a point now, outside the schedule. Done when the point is in the replica log. */
-  z.object({ kind: z.literal('createRecoveryPoint'), protectedItemId: z.uuid() }),
+  z.object({ kind: z.literal('createRecoveryPoint'), protectedItemId: z.guid() }),
 ]);
 export type CommandBody = z.infer<typeof CommandBody>;
 

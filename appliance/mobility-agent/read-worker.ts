@@ -1,0 +1,84 @@
+/**
+ * Reads pieces of a disk away from the main thread, tells which of their blocks differ from what is known, and hands
+ * the bytes back without a copy.
+ */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import {
+  HASH_BLOCK_BYTES as blockBytes,
+  HASH_BYTES as blockHashBytes,
+  hashBlocks,
+} from '../../shared/replica/hash-blocks.ts';
+
+/** Asks for one piece: whole blocks, but for the disk's end. */
+export interface PieceRequest {
+  /** Where the bytes go; comes back with the answer. */
+  buffer: ArrayBuffer;
+  offsetBytes: number;
+  lengthBytes: number;
+  /** Hashes of the piece's blocks, as in a BlockMap. */
+  known: Uint8Array;
+}
+
+/** Bytes of the piece that changed, or that nothing is known of. */
+export interface ChangedRun {
+  /** Within the piece. */
+  startBytes: number;
+  lengthBytes: number;
+  zero: boolean;
+}
+
+export type PieceAnswer =
+  | { buffer: ArrayBuffer; offsetBytes: number; lengthBytes: number; hashes: Uint8Array; runs: ChangedRun[] }
+  | { buffer: ArrayBuffer; offsetBytes: number; lengthBytes: number; errorCode: string };
+
+const zeroHash = Buffer.alloc(blockHashBytes);
+
+if (parentPort) serve(parentPort, (workerData as { path: string }).path); // given by ImageFile only
+
+function serve(port: NonNullable<typeof parentPort>, path: string): void {
+  const file = openSync(path, 'r');
+  port.on('message', (request: PieceRequest | 'close') => {
+    if (request === 'close') {
+      closeSync(file);
+      port.close();
+      return;
+    }
+    const answer = compare(file, request);
+    port.postMessage(answer, [request.buffer]);
+  });
+}
+
+function compare(file: number, request: PieceRequest): PieceAnswer {
+  const { buffer, offsetBytes, lengthBytes, known } = request;
+  const bytes = Buffer.from(buffer, 0, lengthBytes);
+  try {
+    readWhole(file, bytes, offsetBytes);
+  } catch (error) {
+    return { buffer, offsetBytes, lengthBytes, errorCode: (error as NodeJS.ErrnoException).code ?? 'EIO' };
+  }
+  const hashes = hashBlocks(bytes);
+  const runs: ChangedRun[] = [];
+  for (let at = 0; at < hashes.length; at += blockHashBytes) {
+    if (hashes.compare(known, at, at + blockHashBytes, at, at + blockHashBytes) === 0) continue;
+    const start = (at / blockHashBytes) * blockBytes;
+    const zero = zeroHash.compare(hashes, at, at + blockHashBytes) === 0;
+    addRun(runs, start, Math.min(blockBytes, lengthBytes - start), zero);
+  }
+  return { buffer, offsetBytes, lengthBytes, hashes, runs };
+}
+
+function readWhole(file: number, bytes: Buffer, offsetBytes: number): void {
+  for (let done = 0; done < bytes.length;) {
+    const read = readSync(file, bytes, done, bytes.length - done, offsetBytes + done);
+    if (read === 0) throw Object.assign(new Error('The disk became shorter.'), { code: 'ESHRUNK' });
+    done += read;
+  }
+}
+
+function addRun(runs: ChangedRun[], startBytes: number, lengthBytes: number, zero: boolean): void {
+  const last = runs.at(-1);
+  if (last && last.zero === zero && last.startBytes + last.lengthBytes === startBytes)
+    last.lengthBytes += lengthBytes;
+  else runs.push({ startBytes, lengthBytes, zero });
+}

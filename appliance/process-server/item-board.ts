@@ -1,0 +1,288 @@
+import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { mkdirSync, statfsSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { MiB } from '../../shared/bytes.ts';
+import { DomainError, type Fault } from '../../shared/fault.ts';
+import type { FramePool } from '../../shared/replica/frame-pool.ts';
+import type { ReplicaStore } from '../../shared/replica/replica-store.ts';
+import type {
+  AgentReport,
+  AgentWork,
+  CycleAnswer,
+  CycleCommit,
+  CycleProgress,
+  CycleRequest,
+} from '../../shared/wire/agent.ts';
+import type { ItemProgress } from '../../shared/wire/check-in.ts';
+import type { AgentRegistry } from './agent-registry.ts';
+import type { AgentCalls, CycleRef } from './agent-server.ts';
+import type { Assignment, ProcessServerEvent } from './contract.ts';
+import { DataKeyBox } from './data-key.ts';
+import { ExtentIntake } from './extent-intake.ts';
+import { ItemLog } from './item-log.ts';
+import { ProgressBook } from './progress.ts';
+import type { SpoolStore, StoredItem, StoredPoint } from './spool-store.ts';
+import { Uploader } from './uploader.ts';
+
+/** The cache disk keeps this much free, whatever the spool's limit. */
+const reserveBytes = 256 * MiB;
+
+interface ItemBoardOptions {
+  store: SpoolStore;
+  agents: AgentRegistry;
+  pool: FramePool;
+  dataFolder: string;
+  spoolLimitBytes: number;
+  replicaOf: (protectedItemId: string) => Promise<ReplicaStore>;
+  onEvent: (event: ProcessServerEvent) => void;
+}
+
+/** The items of a process server: what agents may do with them, and what becomes of it. */
+export class ItemBoard implements AgentCalls {
+  readonly #options: ItemBoardOptions;
+  readonly #logs = new Map<string, ItemLog>();
+  readonly #keys: DataKeyBox;
+  readonly #intake = new ExtentIntake();
+  readonly #progress: ProgressBook;
+  readonly #uploader: Uploader;
+  readonly #wakers = new Set<() => void>();
+  readonly #pointListeners = new Set<(protectedItemId: string, point: StoredPoint) => void>();
+  #version = randomUUID();
+
+  constructor(options: ItemBoardOptions) {
+    this.#options = options;
+    this.#keys = new DataKeyBox(join(options.dataFolder, 'data-keys.key'));
+    this.#progress = new ProgressBook(options.store);
+    this.#uploader = new Uploader({
+      store: options.store,
+      findLog: (protectedItemId) => this.#logs.get(protectedItemId),
+      replicaOf: options.replicaOf,
+      onUploaded: (protectedItemId) => this.#tellProgress(protectedItemId),
+      onPoint: (protectedItemId, point) => this.#tellPoint(protectedItemId, point),
+      onLink: (failure) => this.#progress.setLink(failure),
+    });
+  }
+
+  /** After a start: finishes what was begun, and tells again of what nobody confirmed. */
+  async recover(): Promise<void> {
+    mkdirSync(this.#spoolFolder, { recursive: true, mode: 0o700 });
+    for (const item of this.#options.store.items()) {
+      const log = this.#open(item);
+      await log.recover();
+      this.#uploader.pokePoints(log);
+      for (const point of this.#options.store.unconfirmedPoints(item.protectedItemId)) {
+        this.#tellPoint(item.protectedItemId, point);
+      }
+    }
+  }
+
+  async assign(assignment: Assignment): Promise<void> {
+    const { dataKey, ...item } = assignment;
+    const biosUuid = item.biosUuid.toLowerCase();
+    const sealedDataKey = this.#keys.seal(dataKey, item.protectedItemId);
+    this.#options.store.putItem({ ...item, biosUuid, sealedDataKey });
+    const stored = this.#options.store
+      .items()
+      .find(({ protectedItemId }) => protectedItemId === item.protectedItemId);
+    const known = this.#logs.get(item.protectedItemId);
+    if (known) await known.close();
+    if (stored) this.#open(stored);
+    this.#changed();
+  }
+
+  async unassign(protectedItemId: string): Promise<void> {
+    const log = this.#logs.get(protectedItemId);
+    this.#logs.delete(protectedItemId);
+    await log?.close();
+    this.#options.store.removeItem(protectedItemId);
+    this.#progress.forget(protectedItemId);
+    await rm(join(this.#spoolFolder, protectedItemId), { recursive: true, force: true });
+    this.#changed();
+  }
+
+  createPoint(protectedItemId: string, signal: AbortSignal): Promise<{ pointSequence: number }> {
+    this.#require(protectedItemId);
+    const wanted = this.#options.store.requestPoint(protectedItemId);
+    const log = this.#logs.get(protectedItemId);
+    if (log) log.item.pointRequest = wanted;
+    return new Promise((resolve, reject) => {
+      const done = (): void => {
+        this.#pointListeners.delete(listener);
+        signal.removeEventListener('abort', abort);
+      };
+      const listener = (itemId: string, point: StoredPoint): void => {
+        if (itemId !== protectedItemId || point.pointRequest < wanted) return;
+        done();
+        resolve({ pointSequence: point.sequence });
+      };
+      const abort = (): void => {
+        done();
+        reject(signal.reason instanceof Error ? signal.reason : new Error('Stopped waiting for the point.'));
+      };
+      this.#pointListeners.add(listener);
+      signal.addEventListener('abort', abort, { once: true });
+      this.#changed();
+    });
+  }
+
+  progress(): ItemProgress[] {
+    return [...this.#logs.values()].map(({ item }) => this.#progress.of(item));
+  }
+
+  health(): { pendingUploadBytes: number; uploadBytesPerSecond: number; replicatingMachines: number } {
+    return {
+      pendingUploadBytes: this.#options.store.pendingUploadBytes(),
+      uploadBytesPerSecond: this.#uploader.bytesPerSecond(),
+      replicatingMachines: new Set([...this.#logs.values()].map(({ item }) => item.biosUuid)).size,
+    };
+  }
+
+  async work(
+    biosUuid: string,
+    report: AgentReport,
+    address: string,
+    wait: { seconds: number; known: string; signal: AbortSignal },
+  ): Promise<AgentWork> {
+    this.#options.agents.heard(biosUuid, report, address);
+    for (const { protectedItemId, fault } of report.items) this.#tellFault(protectedItemId, biosUuid, fault);
+    if (wait.known === this.#version) await this.#waitForChange(wait);
+    return {
+      version: this.#version,
+      items: [...this.#logs.values()]
+        .filter(({ item }) => item.biosUuid === biosUuid)
+        .map(({ item }) => ({
+          protectedItemId: item.protectedItemId,
+          disks: item.disks,
+          crashConsistentMinutes: item.schedule.crashConsistentMinutes,
+          appConsistentMinutes: item.schedule.appConsistentMinutes,
+          pointRequest: item.pointRequest,
+        })),
+    };
+  }
+
+  async begin(biosUuid: string, protectedItemId: string, request: CycleRequest): Promise<CycleAnswer> {
+    const log = this.#requireOf(biosUuid, protectedItemId);
+    if (JSON.stringify(request.disks) !== JSON.stringify(log.item.disks)) {
+      throw new DomainError({
+        code: 'Conflict',
+        message: 'The agent speaks of other disks than those assigned to it.',
+      });
+    }
+    const answer = await log.begin(request);
+    this.#tellProgress(protectedItemId);
+    return answer;
+  }
+
+  async extents(
+    { biosUuid, protectedItemId, cycleId }: CycleRef,
+    body: IncomingMessage,
+    progress: CycleProgress,
+  ): Promise<number> {
+    const log = this.#requireOf(biosUuid, protectedItemId);
+    log.requireOpen(cycleId);
+    this.#refuseWhenFull();
+    const count = await this.#intake.take(log, cycleId, body);
+    this.#progress.heard(protectedItemId, cycleId, progress);
+    this.#tellProgress(protectedItemId);
+    return count;
+  }
+
+  async commit({ biosUuid, protectedItemId, cycleId }: CycleRef, commit: CycleCommit): Promise<number> {
+    const log = this.#requireOf(biosUuid, protectedItemId);
+    const sequence = await log.commit(cycleId, commit);
+    this.#uploader.pokePoints(log);
+    this.#tellProgress(protectedItemId);
+    return sequence;
+  }
+
+  async close(): Promise<void> {
+    this.#changed();
+    await Promise.all([...this.#logs.values()].map((log) => log.close()));
+    await this.#uploader.close();
+  }
+
+  get #spoolFolder(): string {
+    return join(this.#options.dataFolder, 'spool');
+  }
+
+  #open(item: StoredItem): ItemLog {
+    const log = new ItemLog({
+      item,
+      dataKey: this.#keys.open(item.sealedDataKey, item.protectedItemId),
+      spoolFolder: this.#spoolFolder,
+      store: this.#options.store,
+      pool: this.#options.pool,
+      onSealed: () => this.#uploader.poke(),
+    });
+    this.#logs.set(item.protectedItemId, log);
+    return log;
+  }
+
+  #require(protectedItemId: string): ItemLog {
+    const log = this.#logs.get(protectedItemId);
+    if (log) return log;
+    throw new DomainError({
+      code: 'ResourceNotFound',
+      message: `The process server replicates no item ${protectedItemId}.`,
+    });
+  }
+
+  /** An item of another machine is as unknown to the agent as one that is not there. */
+  #requireOf(biosUuid: string, protectedItemId: string): ItemLog {
+    const log = this.#require(protectedItemId);
+    return log.item.biosUuid === biosUuid ? log : this.#require('of another machine');
+  }
+
+  #refuseWhenFull(): void {
+    const { bsize, bavail } = statfsSync(this.#spoolFolder);
+    const spooled = this.#options.store.pendingUploadBytes();
+    if (spooled < this.#options.spoolLimitBytes && bsize * bavail > reserveBytes) return;
+    throw new DomainError({
+      code: 'Unavailable',
+      message: `The cache disk of the process server is full: ${spooled} bytes wait for their upload.`,
+      recommendedAction:
+        'Nothing is lost: agents wait. Check the link to Azure, or give the cache disk more room.',
+    });
+  }
+
+  #waitForChange(wait: { seconds: number; signal: AbortSignal }): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#wakers.delete(wake);
+        resolve();
+      };
+      this.#wakers.add(wake);
+      delay(wait.seconds * 1_000, undefined, { signal: wait.signal, ref: false }).then(wake, wake);
+    });
+  }
+
+  #changed(): void {
+    this.#version = randomUUID();
+    for (const wake of this.#wakers) wake();
+  }
+
+  #tellFault(protectedItemId: string, biosUuid: string, fault: Fault | undefined): void {
+    if (this.#logs.get(protectedItemId)?.item.biosUuid !== biosUuid) return;
+    this.#progress.setFault(protectedItemId, fault);
+    this.#tellProgress(protectedItemId);
+  }
+
+  #tellProgress(protectedItemId: string): void {
+    const log = this.#logs.get(protectedItemId);
+    if (log) this.#options.onEvent({ kind: 'progress', item: this.#progress.of(log.item) });
+  }
+
+  #tellPoint(protectedItemId: string, point: StoredPoint): void {
+    const { sequence, changedBytes, cycleId } = point;
+    const uploadedBytes = this.#options.store.uploadedBytes(protectedItemId, cycleId);
+    this.#options.onEvent({
+      kind: 'point',
+      point: { kind: 'recoveryPoint', protectedItemId, sequence, changedBytes, uploadedBytes },
+    });
+    this.#tellProgress(protectedItemId);
+    for (const listener of this.#pointListeners) listener(protectedItemId, point);
+  }
+}

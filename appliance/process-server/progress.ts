@@ -1,0 +1,115 @@
+import type { CycleProgress } from '../../shared/wire/agent.ts';
+import type { DiskRef } from '../../shared/wire/command.ts';
+import type { ItemProgress } from '../../shared/wire/check-in.ts';
+import { DomainError, type Fault } from '../../shared/fault.ts';
+import type { SpoolStore, StoredItem } from './spool-store.ts';
+
+const rateWindowMs = 5_000;
+
+/** What agents said of where their disks stand; enough to tell phase, rate and time left. */
+export class ProgressBook {
+  readonly #store: SpoolStore;
+  readonly #items = new Map<
+    string,
+    {
+      cycleId: string;
+      disks: CycleProgress['disks'];
+      samples: { atMs: number; bytes: number }[];
+      fault?: Fault;
+    }
+  >();
+
+  #link: Fault | undefined;
+
+  constructor(store: SpoolStore) {
+    this.#store = store;
+  }
+
+  heard(protectedItemId: string, cycleId: string, progress: CycleProgress): void {
+    const known = this.#items.get(protectedItemId);
+    const samples = known?.cycleId === cycleId ? known.samples : [];
+    const bytes = progress.disks.reduce((sum, { processedBytes }) => sum + processedBytes, 0);
+    samples.push({ atMs: Date.now(), bytes });
+    while (samples.length > 2 && (samples[0]?.atMs ?? 0) < Date.now() - rateWindowMs) samples.shift();
+    this.#items.set(protectedItemId, { cycleId, disks: progress.disks, samples });
+  }
+
+  /** Why the agent stands still; undefined when it no longer does. */
+  setFault(protectedItemId: string, fault: Fault | undefined): void {
+    const known = this.#items.get(protectedItemId) ?? { cycleId: '', disks: [], samples: [] };
+    delete known.fault;
+    this.#items.set(protectedItemId, fault ? { ...known, fault } : known);
+  }
+
+  forget(protectedItemId: string): void {
+    this.#items.delete(protectedItemId);
+  }
+
+  /** Uploads fail (with what), or work again: told with every item. */
+  setLink(failure: unknown): void {
+    this.#link = failure === undefined ? undefined : linkFault(failure);
+  }
+
+  of(item: StoredItem): ItemProgress {
+    const { protectedItemId, disks } = item;
+    const lastPoint = this.#store.lastPoint(protectedItemId);
+    const known = this.#items.get(protectedItemId);
+    const fault = known?.fault ?? this.#link;
+    const common = { protectedItemId, ...(fault ? { fault } : {}) };
+    const open = this.#store.findCycle(protectedItemId);
+    if (!open) {
+      const cycleId = this.#store.findPoint(protectedItemId, lastPoint)?.cycleId ?? '';
+      return {
+        ...common,
+        phase: 'Waiting',
+        cycle: Math.max(lastPoint, 1),
+        disks: disks.map((disk) => standing(disk, lastPoint > 0 ? disk.sizeBytes : 0)),
+        uploadedBytes: this.#store.uploadedBytes(protectedItemId, cycleId),
+        bytesPerSecond: 0,
+        startedAtMs: 0,
+      };
+    }
+    const current = known?.cycleId === open.cycleId ? known : undefined;
+    return {
+      ...common,
+      phase: phaseOf(open.basePoint, lastPoint),
+      cycle: lastPoint + 1,
+      disks: disks.map(
+        (disk) => current?.disks.find(({ diskId }) => diskId === disk.diskId) ?? standing(disk, 0),
+      ),
+      uploadedBytes: this.#store.uploadedBytes(protectedItemId, open.cycleId),
+      bytesPerSecond: current ? rateOf(current.samples) : 0,
+      startedAtMs: open.startedAtMs,
+    };
+  }
+}
+
+function standing({ diskId, sizeBytes }: DiskRef, processedBytes: number): ItemProgress['disks'][number] {
+  return { diskId, totalBytes: sizeBytes, processedBytes };
+}
+
+function linkFault(failure: unknown): Fault {
+  if (failure instanceof DomainError) return failure.fault;
+  return {
+    code: 'Unavailable',
+    message:
+      `Uploads to the replica log fail: ${failure instanceof Error ? failure.message : 'no reason was told'}`.slice(
+        0,
+        4_000,
+      ),
+    recommendedAction:
+      'Nothing is lost: the spool keeps all. Check the link from the process server to the storage account.',
+  };
+}
+
+function phaseOf(basePoint: number, lastPoint: number): ItemProgress['phase'] {
+  if (basePoint > 0) return 'Delta';
+  return lastPoint === 0 ? 'InitialReplication' : 'Resync';
+}
+
+function rateOf(samples: { atMs: number; bytes: number }[]): number {
+  const first = samples[0];
+  const last = samples.at(-1);
+  if (!first || !last || last.atMs <= first.atMs) return 0;
+  return Math.max(0, ((last.bytes - first.bytes) * 1_000) / (last.atMs - first.atMs));
+}

@@ -1,0 +1,340 @@
+import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
+import type { SealedSegment } from '../../shared/replica/segment-writer.ts';
+import type { Consistency, CycleCommit } from '../../shared/wire/agent.ts';
+import type { DiskRef, PointSchedule } from '../../shared/wire/command.ts';
+
+/** A protected item as it is kept: its data key only encrypted. */
+export interface StoredItem {
+  protectedItemId: string;
+  biosUuid: string;
+  machineName: string;
+  disks: DiskRef[];
+  sealedDataKey: Uint8Array;
+  schedule: PointSchedule;
+  /** Grows with every point that is asked for outside the schedule. */
+  pointRequest: number;
+}
+
+/** The cycle that is open; its segments are referenced by nothing until it is committed. */
+export interface OpenCycle {
+  cycleId: string;
+  basePoint: number;
+  startedAtMs: number;
+}
+
+/** A committed cycle: a point that is, or will be, in the replica log. */
+export interface StoredPoint {
+  sequence: number;
+  cycleId: string;
+  capturedAtMs: number;
+  consistency: Consistency;
+  changedBytes: number;
+  pointRequest: number;
+  /** Hash of the manifest; absent until it is uploaded. */
+  hash: string | undefined;
+  confirmed: boolean;
+}
+
+export interface StoredSegment {
+  protectedItemId: string;
+  cycleId: string;
+  segment: SealedSegment;
+  uploaded: boolean;
+  /** Whether an upload was begun: the blob may be there although no answer came. */
+  tried: boolean;
+}
+
+/**
+ * What a process server must not forget, in SQLite. Every write is on disk when its call returns: acknowledgements to
+ * agents follow it.
+ */
+export class SpoolStore {
+  readonly database: DatabaseSync;
+
+  constructor(path: string) {
+    this.database = new DatabaseSync(path);
+    this.database.exec(`
+      PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+      CREATE TABLE IF NOT EXISTS item (
+        protectedItemId TEXT PRIMARY KEY, biosUuid TEXT NOT NULL, machineName TEXT NOT NULL, disks TEXT NOT NULL,
+        sealedDataKey BLOB NOT NULL, schedule TEXT NOT NULL, pointRequest INTEGER NOT NULL DEFAULT 0,
+        lastSegment INTEGER NOT NULL DEFAULT 0);
+      CREATE TABLE IF NOT EXISTS cycle (
+        protectedItemId TEXT PRIMARY KEY REFERENCES item ON DELETE CASCADE,
+        cycleId TEXT NOT NULL, basePoint INTEGER NOT NULL, startedAtMs INTEGER NOT NULL);
+      CREATE TABLE IF NOT EXISTS segment (
+        protectedItemId TEXT NOT NULL REFERENCES item ON DELETE CASCADE, sequence INTEGER NOT NULL,
+        cycleId TEXT NOT NULL, segment TEXT, sizeBytes INTEGER NOT NULL DEFAULT 0,
+        tried INTEGER NOT NULL DEFAULT 0, uploaded INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (protectedItemId, sequence));
+      CREATE TABLE IF NOT EXISTS point (
+        protectedItemId TEXT NOT NULL REFERENCES item ON DELETE CASCADE, sequence INTEGER NOT NULL,
+        cycleId TEXT NOT NULL, capturedAtMs INTEGER NOT NULL, consistency TEXT NOT NULL, changedBytes INTEGER NOT NULL,
+        pointRequest INTEGER NOT NULL, hash TEXT, confirmed INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (protectedItemId, sequence));`);
+  }
+
+  items(): StoredItem[] {
+    return this.database
+      .prepare('SELECT * FROM item')
+      .all()
+      .map((row) => ({
+        protectedItemId: String(row['protectedItemId']),
+        biosUuid: String(row['biosUuid']),
+        machineName: String(row['machineName']),
+        disks: JSON.parse(String(row['disks'])) as DiskRef[], // written by putItem only, as is the schedule
+        sealedDataKey: row['sealedDataKey'] as Uint8Array,
+        schedule: JSON.parse(String(row['schedule'])) as PointSchedule,
+        pointRequest: Number(row['pointRequest']),
+      }));
+  }
+
+  /** Adds the item, or brings it up to date; what was replicated of it stays. */
+  putItem(item: Omit<StoredItem, 'pointRequest'>): void {
+    this.database
+      .prepare(
+        `INSERT INTO item (protectedItemId, biosUuid, machineName, disks, sealedDataKey, schedule)
+         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET biosUuid = excluded.biosUuid,
+         machineName = excluded.machineName, disks = excluded.disks, sealedDataKey = excluded.sealedDataKey,
+         schedule = excluded.schedule`,
+      )
+      .run(
+        item.protectedItemId,
+        item.biosUuid,
+        item.machineName,
+        JSON.stringify(item.disks),
+        item.sealedDataKey,
+        JSON.stringify(item.schedule),
+      );
+  }
+
+  removeItem(protectedItemId: string): void {
+    this.database.prepare('DELETE FROM item WHERE protectedItemId = ?').run(protectedItemId);
+  }
+
+  requestPoint(protectedItemId: string): number {
+    const row = this.database
+      .prepare(
+        'UPDATE item SET pointRequest = pointRequest + 1 WHERE protectedItemId = ? RETURNING pointRequest',
+      )
+      .get(protectedItemId);
+    return Number(row?.['pointRequest'] ?? 0);
+  }
+
+  findCycle(protectedItemId: string): OpenCycle | undefined {
+    const row = this.database.prepare('SELECT * FROM cycle WHERE protectedItemId = ?').get(protectedItemId);
+    if (!row) return undefined;
+    const { cycleId, basePoint, startedAtMs } = row;
+    return { cycleId: String(cycleId), basePoint: Number(basePoint), startedAtMs: Number(startedAtMs) };
+  }
+
+  /** Opens a cycle. What an earlier one that was never committed had left is no longer anybody's. */
+  beginCycle(protectedItemId: string, cycle: OpenCycle): void {
+    this.database
+      .prepare('INSERT OR REPLACE INTO cycle VALUES (?, ?, ?, ?)')
+      .run(protectedItemId, cycle.cycleId, cycle.basePoint, cycle.startedAtMs);
+  }
+
+  /** Takes the next sequence for a segment; it is never given twice. */
+  reserveSegment(protectedItemId: string, cycleId: string): number {
+    return this.#transaction(() => {
+      const row = this.database
+        .prepare(
+          'UPDATE item SET lastSegment = lastSegment + 1 WHERE protectedItemId = ? RETURNING lastSegment',
+        )
+        .get(protectedItemId);
+      const sequence = Number(row?.['lastSegment']);
+      this.database
+        .prepare('INSERT INTO segment (protectedItemId, sequence, cycleId) VALUES (?, ?, ?)')
+        .run(protectedItemId, sequence, cycleId);
+      return sequence;
+    });
+  }
+
+  sealSegment(protectedItemId: string, segment: SealedSegment): void {
+    this.database
+      .prepare('UPDATE segment SET segment = ?, sizeBytes = ? WHERE protectedItemId = ? AND sequence = ?')
+      .run(JSON.stringify(segment), segment.sizeBytes, protectedItemId, segment.sequence);
+  }
+
+  /** A segment that nothing was kept of. */
+  dropSegment(protectedItemId: string, sequence: number): void {
+    this.database
+      .prepare('DELETE FROM segment WHERE protectedItemId = ? AND sequence = ?')
+      .run(protectedItemId, sequence);
+  }
+
+  /** Sequences that were begun and not sealed: after a crash, those to be recovered. */
+  unsealedSegments(protectedItemId: string): number[] {
+    return this.database
+      .prepare('SELECT sequence FROM segment WHERE protectedItemId = ? AND segment IS NULL ORDER BY sequence')
+      .all(protectedItemId)
+      .map((row) => Number(row['sequence']));
+  }
+
+  /** Sealed and not yet uploaded, oldest first. */
+  pendingSegments(limit: number): StoredSegment[] {
+    return this.database
+      .prepare('SELECT * FROM segment WHERE segment IS NOT NULL AND uploaded = 0 ORDER BY rowid LIMIT ?')
+      .all(limit)
+      .map(toSegment);
+  }
+
+  segmentsOf(protectedItemId: string, cycleId: string): StoredSegment[] {
+    return this.database
+      .prepare(
+        'SELECT * FROM segment WHERE protectedItemId = ? AND cycleId = ? AND segment IS NOT NULL ORDER BY sequence',
+      )
+      .all(protectedItemId, cycleId)
+      .map(toSegment);
+  }
+
+  markTried(protectedItemId: string, sequence: number): void {
+    this.database
+      .prepare('UPDATE segment SET tried = 1 WHERE protectedItemId = ? AND sequence = ?')
+      .run(protectedItemId, sequence);
+  }
+
+  markUploaded(protectedItemId: string, sequence: number): void {
+    this.database
+      .prepare('UPDATE segment SET uploaded = 1 WHERE protectedItemId = ? AND sequence = ?')
+      .run(protectedItemId, sequence);
+  }
+
+  pendingUploadBytes(): number {
+    const row = this.database.prepare('SELECT sum(sizeBytes) AS bytes FROM segment WHERE uploaded = 0').get();
+    return Number(row?.['bytes'] ?? 0);
+  }
+
+  uploadedBytes(protectedItemId: string, cycleId: string): number {
+    const row = this.database
+      .prepare(
+        'SELECT sum(sizeBytes) AS bytes FROM segment WHERE protectedItemId = ? AND cycleId = ? AND uploaded = 1',
+      )
+      .get(protectedItemId, cycleId);
+    return Number(row?.['bytes'] ?? 0);
+  }
+
+  /** Turns the open cycle into the next point. */
+  commitCycle(protectedItemId: string, cycleId: string, commit: CycleCommit): number {
+    return this.#transaction(() => {
+      const sequence = this.lastPoint(protectedItemId) + 1;
+      this.database
+        .prepare(
+          `INSERT INTO point (protectedItemId, sequence, cycleId, capturedAtMs, consistency, changedBytes, pointRequest)
+           VALUES (?, ?, ?, ?, ?, ?, ?)`,
+        )
+        .run(
+          protectedItemId,
+          sequence,
+          cycleId,
+          commit.capturedAtMs,
+          commit.consistency,
+          commit.changedBytes,
+          commit.pointRequest,
+        );
+      this.database.prepare('DELETE FROM cycle WHERE protectedItemId = ?').run(protectedItemId);
+      return sequence;
+    });
+  }
+
+  lastPoint(protectedItemId: string): number {
+    const row = this.database
+      .prepare('SELECT max(sequence) AS sequence FROM point WHERE protectedItemId = ?')
+      .get(protectedItemId);
+    return Number(row?.['sequence'] ?? 0);
+  }
+
+  findPoint(protectedItemId: string, sequence: number): StoredPoint | undefined {
+    const row = this.database
+      .prepare('SELECT * FROM point WHERE protectedItemId = ? AND sequence = ?')
+      .get(protectedItemId, sequence);
+    return row && toPoint(row);
+  }
+
+  findPointOfCycle(protectedItemId: string, cycleId: string): StoredPoint | undefined {
+    const row = this.database
+      .prepare('SELECT * FROM point WHERE protectedItemId = ? AND cycleId = ?')
+      .get(protectedItemId, cycleId);
+    return row && toPoint(row);
+  }
+
+  /** The oldest point whose manifest is not uploaded. */
+  findPendingPoint(protectedItemId: string): StoredPoint | undefined {
+    const row = this.database
+      .prepare('SELECT * FROM point WHERE protectedItemId = ? AND hash IS NULL ORDER BY sequence LIMIT 1')
+      .get(protectedItemId);
+    return row && toPoint(row);
+  }
+
+  unconfirmedPoints(protectedItemId: string): StoredPoint[] {
+    return this.database
+      .prepare(
+        'SELECT * FROM point WHERE protectedItemId = ? AND hash IS NOT NULL AND confirmed = 0 ORDER BY sequence',
+      )
+      .all(protectedItemId)
+      .map(toPoint);
+  }
+
+  markPointUploaded(protectedItemId: string, sequence: number, hash: string): void {
+    this.database
+      .prepare('UPDATE point SET hash = ? WHERE protectedItemId = ? AND sequence = ?')
+      .run(hash, protectedItemId, sequence);
+  }
+
+  /** Nobody asks for it again: its segments' rows go, and the points before the newest confirmed one. */
+  confirmPoint(protectedItemId: string, sequence: number): void {
+    this.#transaction(() => {
+      const point = this.findPoint(protectedItemId, sequence);
+      if (!point) return;
+      this.database
+        .prepare('UPDATE point SET confirmed = 1 WHERE protectedItemId = ? AND sequence = ?')
+        .run(protectedItemId, sequence);
+      this.database
+        .prepare('DELETE FROM segment WHERE protectedItemId = ? AND cycleId = ? AND uploaded = 1')
+        .run(protectedItemId, point.cycleId);
+      this.database
+        .prepare('DELETE FROM point WHERE protectedItemId = ? AND confirmed = 1 AND sequence < ?')
+        .run(protectedItemId, this.lastPoint(protectedItemId) - 1);
+    });
+  }
+
+  close(): void {
+    this.database.close();
+  }
+
+  #transaction<T>(work: () => T): T {
+    this.database.exec('BEGIN IMMEDIATE');
+    try {
+      const result = work();
+      this.database.exec('COMMIT');
+      return result;
+    } catch (error) {
+      this.database.exec('ROLLBACK');
+      throw error;
+    }
+  }
+}
+
+function toSegment(row: Record<string, SQLOutputValue>): StoredSegment {
+  return {
+    protectedItemId: String(row['protectedItemId']),
+    cycleId: String(row['cycleId']),
+    segment: JSON.parse(String(row['segment'])) as SealedSegment, // written by sealSegment only
+    uploaded: Number(row['uploaded']) === 1,
+    tried: Number(row['tried']) === 1,
+  };
+}
+
+function toPoint(row: Record<string, SQLOutputValue>): StoredPoint {
+  return {
+    sequence: Number(row['sequence']),
+    cycleId: String(row['cycleId']),
+    capturedAtMs: Number(row['capturedAtMs']),
+    consistency: row['consistency'] as Consistency, // written by commitCycle only
+    changedBytes: Number(row['changedBytes']),
+    pointRequest: Number(row['pointRequest']),
+    hash: row['hash'] === null ? undefined : String(row['hash']),
+    confirmed: Number(row['confirmed']) === 1,
+  };
+}
