@@ -1,0 +1,113 @@
+import { z } from 'zod';
+import { type ChildPath } from '../arm/resource-id.ts';
+import { OsType } from '../wire/discovery.ts';
+import { type DiskRef } from '../wire/command.ts';
+
+/**
+ * States of protection, under Site Recovery's names.
+ * - EnablingProtection: the Enable replication job runs; nothing has been sent yet.
+ * - InitialReplicationInProgress: the disks are on their way; there is no recovery point yet.
+ * - Protected: there is at least one recovery point.
+ * - DisablingProtection: the Disable replication job runs; the data is about to go.
+ */
+export const ProtectionState = z.enum([
+  'EnablingProtection',
+  'InitialReplicationInProgress',
+  'Protected',
+  'DisablingProtection',
+]);
+export type ProtectionState = z.infer<typeof ProtectionState>;
+
+/** The job that holds an item just now. */
+const CurrentJob = z.object({
+  jobId: z.uuid(),
+  scenario: z.enum(['EnableDr', 'IrCompletion', 'DisableDr', 'CreateRecoveryPoint']),
+  startedAtMs: z.number(),
+});
+export type CurrentJob = z.infer<typeof CurrentJob>;
+
+const ItemDisk = z.object({ diskId: z.string(), sizeBytes: z.number(), label: z.string() });
+export type ItemDisk = z.infer<typeof ItemDisk>;
+
+/** What was known of the machine when its protection was enabled. */
+const ItemMachine = z.object({
+  /** Name of the protectable item: the machine's GUID. */
+  protectableItemName: z.string(),
+  name: z.string(),
+  biosUuid: z.uuid(),
+  osType: OsType,
+  osName: z.string(),
+  firmware: z.enum(['bios', 'efi']),
+  cpus: z.number(),
+  memoryMB: z.number(),
+  ipAddress: z.string(),
+  vCenterName: z.string(),
+  datastores: z.array(z.string()),
+  nics: z.array(z.object({ mac: z.string(), network: z.string(), ipAddress: z.string() })),
+});
+export type ItemMachine = z.infer<typeof ItemMachine>;
+
+/** Where the machine shall come up. */
+const ItemTarget = z.object({
+  vmName: z.string(),
+  storageAccountId: z.string().optional(),
+  logStorageAccountId: z.string().optional(),
+  networkId: z.string().optional(),
+  subnetName: z.string().optional(),
+  resourceGroupId: z.string().optional(),
+  vmSize: z.string().optional(),
+  diskType: z.string().optional(),
+  licenseType: z.string().optional(),
+  availabilityZone: z.string().optional(),
+  enableRdp: z.string(),
+});
+export type ItemTarget = z.infer<typeof ItemTarget>;
+
+/** A replication protected item as it lies in its row. What changes every minute lies in rows of its own. */
+export const ProtectedItem = z.object({
+  /** GUID by which everything but ARM names it; with it the name of its replica log's container. */
+  protectedItemId: z.uuid(),
+  itemName: z.string(),
+  fabricName: z.string(),
+  containerName: z.string(),
+  applianceId: z.uuid(),
+  policyName: z.string(),
+  machine: ItemMachine,
+  disks: z.array(ItemDisk).min(1),
+  target: ItemTarget,
+  processServerId: z.string(),
+  runAsAccountId: z.string().optional(),
+  multiVmGroupName: z.string().optional(),
+  multiVmGroupId: z.string().optional(),
+  state: ProtectionState,
+  /** Hash of what was asked for; the same request again is no new one. */
+  requestHash: z.string(),
+  /** The job that enabled it; what is undone is only what this job made. */
+  enableJobId: z.uuid(),
+  /** None while nothing happens to it. */
+  currentJob: CurrentJob.optional(),
+  agentVersion: z.string().optional(),
+  protectedAtMs: z.number().optional(),
+  createdAtMs: z.number(),
+});
+export type ProtectedItem = z.infer<typeof ProtectedItem>;
+
+/** The names by which ARM finds an item. */
+export interface ItemNames {
+  fabricName: string;
+  containerName: string;
+  itemName: string;
+}
+
+export function itemPath(item: ItemNames): ChildPath {
+  return [
+    ['replicationFabrics', item.fabricName],
+    ['replicationProtectionContainers', item.containerName],
+    ['replicationProtectedItems', item.itemName],
+  ];
+}
+
+/** The item's disks as appliances are told of them. */
+export function diskRefs(item: ProtectedItem): DiskRef[] {
+  return item.disks.map(({ diskId, sizeBytes }) => ({ diskId, sizeBytes }));
+}
