@@ -55,7 +55,7 @@ export class FolderReplicaStore implements ReplicaStore {
   ): Promise<'created' | 'exists'> {
     const path = this.#path(name);
     if (options.md5 !== undefined && createHash('md5').update(bytes).digest('base64') !== options.md5) {
-      throw new StoreError(`${name} arrived with another MD5`, { code: 'Md5Mismatch', isRetryable: true });
+      throw new StoreError(`${name} arrived with another MD5`, { code: 'Md5Mismatch', isRetryable: false });
     }
     await mkdir(dirname(path), { recursive: true });
     const temporary = join(dirname(path), `${TEMPORARY}${randomBytes(8).toString('hex')}`);
