@@ -1,4 +1,5 @@
 import { RestError, TableClient, type TransactionAction, odata } from '@azure/data-tables';
+import { DomainError } from '../fault.ts';
 import { encodeValue } from './entity.ts';
 import { type RowKey, type RowRange } from './row-key.ts';
 import { isNotFound, storageFault } from './storage-fault.ts';
@@ -71,20 +72,29 @@ export class Table {
     await this.#run(first.key.row, () => this.#client.submitTransaction(actions));
   }
 
-  /** One page of a range, in key order; `continuation` fetches the next. */
+  /** One page of a range, in key order; `continuation` fetches the next. @throws InvalidRequest for one not ours. */
   async page(
     range: RowRange,
     options?: { most?: number | undefined; continuation?: string | undefined },
   ): Promise<{ entities: Entity[]; continuation?: string }> {
-    const filter = odata`PartitionKey eq ${range.partition} and RowKey ge ${range.from} and RowKey lt ${range.to}`;
-    const pages = this.#client.listEntities<Entity>({ queryOptions: { filter } }).byPage({
-      maxPageSize: Math.min(options?.most ?? rowsAPage, rowsAPage),
-      ...(options?.continuation !== undefined && { continuationToken: options.continuation }),
-    });
-    const { value, done } = await this.#run(range.from, () => pages.next());
-    if (done) return { entities: [] };
-    const continuation = value.continuationToken;
-    return { entities: [...value], ...(continuation !== undefined && { continuation }) };
+    const most = Math.min(options?.most ?? rowsAPage, rowsAPage);
+    const from = options?.continuation === undefined ? range.from : rowAfter(range, options.continuation);
+    const filter = odata`PartitionKey eq ${range.partition} and RowKey ge ${from} and RowKey lt ${range.to}`;
+    const pages = this.#client
+      .listEntities<Entity>({ queryOptions: { filter } })
+      .byPage({ maxPageSize: most });
+    const entities: Entity[] = [];
+    // The service may answer less than asked for, even nothing, and still have more.
+    for (;;) {
+      const { value, done } = await this.#run(range.from, () => pages.next());
+      if (done) return { entities };
+      entities.push(...value);
+      if (value.continuationToken === undefined) return { entities };
+      const last = entities.at(-1);
+      if (last !== undefined && entities.length >= most) {
+        return { entities, continuation: Buffer.from(last.rowKey).toString('base64url') };
+      }
+    }
   }
 
   async #run<R>(subject: string, request: () => Promise<R>): Promise<R> {
@@ -105,6 +115,18 @@ export class Table {
       if (!(error instanceof RestError && error.statusCode === 409)) throw error;
     }
   }
+}
+
+/** Where the page after a continuation begins: a continuation is the last row's key, so any one is harmless. */
+function rowAfter(range: RowRange, continuation: string): string {
+  const last = Buffer.from(continuation.slice(0, 2_000), 'base64url').toString('utf8');
+  if (last >= range.from && last < range.to) return `${last} `;
+  throw new DomainError({
+    code: 'InvalidRequest',
+    message: 'The $skipToken is not one that this list gave.',
+    target: '$skipToken',
+    recommendedAction: 'Follow nextLink as it stands, or begin the list anew.',
+  });
 }
 
 /** Plain HTTP never leaves the machine. */

@@ -1,0 +1,54 @@
+import { GiB } from '../bytes.ts';
+import { type DiscoveredDisk } from '../wire/discovery.ts';
+import { type KeptMachine } from './machine.ts';
+
+/**
+ * Limits of the replication and of the machines it makes in Azure.
+ * Source: https://learn.microsoft.com/azure/site-recovery/vmware-physical-azure-support-matrix
+ */
+const mostDisks = 65;
+const largestOsDiskBytes = 2_048 * GiB;
+const largestDataDiskBytes = 32_767 * GiB;
+const sectorBytes = 512;
+
+/** Why the machine can not be protected as it is now, each with what to do. Empty: it can. */
+export function readinessErrors(kept: KeptMachine): string[] {
+  return [...machineErrors(kept), ...kept.machine.disks.flatMap((disk, at) => diskErrors(disk, at === 0))];
+}
+
+function machineErrors({ machine, sharesBiosUuid, vanishedAtMs }: KeptMachine): string[] {
+  const errors: string[] = [];
+  if (vanishedAtMs !== undefined)
+    errors.push('The machine is no longer in the inventory of its vCenter server.');
+  if (machine.powerState !== 'poweredOn')
+    errors.push('The machine is not powered on. Start it, then refresh the server.');
+  if (machine.connectionState !== 'connected') {
+    errors.push(`The machine is ${machine.connectionState} in vSphere. Bring its host and files back.`);
+  }
+  if (machine.disks.length === 0) errors.push('The machine has no disks: there is nothing to replicate.');
+  if (machine.disks.length > mostDisks) {
+    errors.push(`The machine has ${machine.disks.length} disks; ${mostDisks} are possible.`);
+  }
+  if (sharesBiosUuid) {
+    errors.push(
+      'Another machine has the same BIOS UUID. Give the copy a UUID of its own (uuid.bios), then refresh.',
+    );
+  }
+  return errors;
+}
+
+function diskErrors(disk: DiscoveredDisk, isFirst: boolean): string[] {
+  const errors: string[] = [];
+  const largest = isFirst ? largestOsDiskBytes : largestDataDiskBytes;
+  if (disk.capacityBytes === 0) errors.push(`'${disk.label}' is empty.`);
+  if (disk.capacityBytes % sectorBytes !== 0)
+    errors.push(`The size of '${disk.label}' is not a multiple of 512 bytes.`);
+  if (disk.capacityBytes > largest) {
+    errors.push(
+      `'${disk.label}' has ${Math.ceil(disk.capacityBytes / GiB)} GiB; ${largest / GiB} are possible.`,
+    );
+  }
+  if (disk.shared)
+    errors.push(`'${disk.label}' is written by several machines at once; such a disk can not be replicated.`);
+  return errors;
+}
