@@ -58,7 +58,7 @@ export class VaultServer {
     this.settings = parts.settings;
   }
 
-  static async start(settings: VaultSettings = {}, port = 0): Promise<VaultServer> {
+  static async start(settings: VaultSettings = {}): Promise<VaultServer> {
     const nowMs = Date.now();
     const authority = await createAuthority({ commonName: 'Test CA', days: 2, nowMs });
     const { certificatePem, privateKeyPem } = await issueCertificate(authority, {
@@ -73,7 +73,7 @@ export class VaultServer {
     const keys = await generateKeyPair('ES256', { extractable: true });
     const vault = new VaultServer({ server, keys, ca: authority.certificatePem, settings });
     server.on('request', (request, response) => void vault.#answer(request, response));
-    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return vault;
   }
 
@@ -116,6 +116,11 @@ export class VaultServer {
       expiresAt,
       key,
     };
+  }
+
+  /** Listens again where it listened before it was closed. */
+  async reopen(port: number): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(port, '127.0.0.1', resolve));
   }
 
   async close(): Promise<void> {
