@@ -31,6 +31,11 @@ export interface JobRun {
   start: JobStart;
   /** Completes when somebody asked to cancel. Long waits race with it. */
   cancelled: Task;
+  /**
+   * What takes back what the steps did, newest first, when one fails or the job is cancelled. A step adds its own
+   * before it acts; each is repeated until it gets through.
+   */
+  undo: (() => Generator<Task, void, unknown>)[];
 }
 
 /** Thrown in a job's steps when somebody cancelled it, so that what was done is undone. */
@@ -69,16 +74,16 @@ function applyChange(job: Job, change: Change): Job {
   return change.do === 'finish' ? endJob(job, change.outcome, change.atMs) : job;
 }
 
-/** What a job does, and how it is undone when a step fails or somebody cancels. */
+/** What a job does, and how it is taken back when a step fails or somebody cancels. */
 export interface JobSteps<I> {
   run: (job: JobRun, input: I) => Generator<Task, void, unknown>;
-  /** Removes what any number of steps may have left. Repeated until it gets through. */
+  /** Removes what any number of steps may have left; the last of what takes back. See also {@link JobRun.undo}. */
   undo?: (job: JobRun, input: I) => Generator<Task, void, unknown>;
 }
 
 /**
  * Registers the orchestration of a job. Its steps are {@link runTask}s. The job ends Succeeded, Failed with the fault
- * that a step threw, or Cancelled; never before it is undone.
+ * that a step threw, or Cancelled; the last two not before everything is taken back.
  */
 export function jobOrchestration<I>(name: string, input: z.ZodType<I>, steps: JobSteps<I>): void {
   df.app.orchestration(name, function* (context) {
@@ -89,9 +94,13 @@ export function jobOrchestration<I>(name: string, input: z.ZodType<I>, steps: Jo
       start: given.start,
       jobId: given.start.jobId,
       cancelled: context.df.waitForExternalEvent(cancelEvent),
+      undo: [],
     };
     yield* record(job, { do: 'start', start: given.start });
-    const outcome = yield* outcomeOf(job, steps, input.parse(given.input));
+    const own = input.parse(given.input);
+    const { undo } = steps;
+    if (undo !== undefined) job.undo.push(() => undo(job, own));
+    const outcome = yield* outcomeOf(job, () => steps.run(job, own));
     yield* record(job, { do: 'finish', outcome, atMs: now(context) });
     return { state: outcome.state };
   });
@@ -119,12 +128,15 @@ export function* runTask<T>(
   }
 }
 
-function* outcomeOf<I>(job: JobRun, steps: JobSteps<I>, input: I): Generator<Task, Outcome, unknown> {
+function* outcomeOf(
+  job: JobRun,
+  run: () => Generator<Task, void, unknown>,
+): Generator<Task, Outcome, unknown> {
   try {
-    yield* steps.run(job, input);
+    yield* run();
     return { state: 'Succeeded' };
   } catch (error) {
-    if (steps.undo !== undefined) yield* persist(job, () => steps.undo?.(job, input) ?? nothing());
+    for (const step of job.undo.toReversed()) yield* persist(job, step);
     return failureOf(error);
   }
 }
@@ -145,10 +157,6 @@ function* persist(job: JobRun, undo: () => Generator<Task, void, unknown>): Gene
 
 function* record(job: JobRun, change: Change): Generator<Task, { cancelRequested: boolean }, unknown> {
   return yield* recordJob(job.context, { vault: job.vault, jobId: job.jobId, change });
-}
-
-function* nothing(): Generator<Task, void, unknown> {
-  // Nothing to undo.
 }
 
 function failureOf(error: unknown): Outcome {
