@@ -14,15 +14,10 @@ const triggers = [
   'serviceBusTrigger',
   'orchestrationTrigger',
   'activityTrigger',
-];
+] as const;
 
 /** The kind of a function's trigger. */
-export type TriggerType =
-  | 'httpTrigger'
-  | 'timerTrigger'
-  | 'serviceBusTrigger'
-  | 'orchestrationTrigger'
-  | 'activityTrigger';
+type TriggerType = (typeof triggers)[number];
 
 /** A function of the app that this host can run. */
 export type LoadedFunction = RegisteredFunction & {
@@ -39,34 +34,34 @@ export function toLoadedFunction(registered: RegisteredFunction): LoadedFunction
   const { name, bindings, retryOptions } = registered.metadata;
   const where = `function '${name}'`;
   if (retryOptions !== undefined) throw new NotSupportedError(`the retry option of ${where}`);
-  const entries = Object.entries(bindings);
-  const found = entries.filter(([, binding]) => /trigger$/i.test(binding.type));
-  const [triggerName, trigger] = found[0] ?? ['', undefined];
-  if (trigger === undefined || found.length > 1) {
-    throw new Error(`${where} has ${found.length} triggers; it must have one`);
-  }
+  const [triggerName, trigger] = triggerOf(registered);
   const triggerType = triggers.find((known) => known.toLowerCase() === trigger.type.toLowerCase());
   if (triggerType === undefined) throw new NotSupportedError(`${trigger.type} of ${where}`);
-  const clientInputs: string[] = [];
-  for (const [bindingName, binding] of entries) {
-    if (binding === trigger) continue;
-    if (binding.direction === 'in' && isDurableClient(binding)) clientInputs.push(bindingName);
-    else if (binding.direction !== 'out' || binding.type.toLowerCase() !== 'http') {
-      throw new NotSupportedError(`${binding.direction ?? ''} binding ${binding.type} of ${where}`);
-    }
+  const others = Object.entries(bindings).filter(([, binding]) => binding !== trigger);
+  for (const [, binding] of others) {
+    if (isDurableClient(binding) || isHttpOutput(binding)) continue;
+    throw new NotSupportedError(`${binding.direction ?? ''} binding ${binding.type} of ${where}`);
   }
-  return {
-    ...registered,
-    name,
-    triggerName,
-    triggerType: triggerType as TriggerType,
-    trigger,
-    clientInputs,
-  };
+  const clientInputs = others.filter(([, binding]) => isDurableClient(binding)).map(([key]) => key);
+  return { ...registered, name, triggerName, triggerType, trigger, clientInputs };
+}
+
+function triggerOf({ metadata: { name, bindings } }: RegisteredFunction): [string, Binding] {
+  const found = Object.entries(bindings).filter(([, binding]) => /trigger$/i.test(binding.type));
+  const [only] = found;
+  if (only === undefined || found.length > 1) {
+    throw new Error(`function '${name}' has ${found.length} triggers; it must have one`);
+  }
+  return only;
+}
+
+function isHttpOutput(binding: Binding): boolean {
+  return binding.direction === 'out' && binding.type.toLowerCase() === 'http';
 }
 
 function isDurableClient(binding: Binding): boolean {
-  return ['durableclient', 'orchestrationclient'].includes(binding.type.toLowerCase());
+  const isClient = ['durableclient', 'orchestrationclient'].includes(binding.type.toLowerCase());
+  return isClient && binding.direction === 'in';
 }
 
 /** Replaces `%NAME%` in a binding's option by the setting of that name. @throws Error when there is none */

@@ -13,7 +13,7 @@ import { listen, type ListeningServer, type RequestHandler, type TlsFiles } from
 import { createInvoke } from './invoke.ts';
 import { loadApp } from './load-app.ts';
 import { createLogger, describeError, type Logger } from './log.ts';
-import { startQueueTriggers } from './service-bus/queue-triggers.ts';
+import type { StartQueueTriggers } from './service-bus/queue-triggers.ts';
 import { startTimers, type Timers } from './timer/timers.ts';
 
 /** How to run a function app. */
@@ -52,9 +52,7 @@ export async function startFunctionsHost(options: FunctionsHostOptions): Promise
     write: (line) => void process.stderr.write(line),
   });
   const host = options.host ?? '127.0.0.1';
-  let handle: RequestHandler = async (_request, response) => {
-    response.writeHead(503, { 'retry-after': '1' }).end();
-  };
+  let handle: RequestHandler = refuseUntilLoaded;
   const server = await listen({
     host,
     port: options.port ?? 0,
@@ -75,6 +73,10 @@ export async function startFunctionsHost(options: FunctionsHostOptions): Promise
     await server.close();
     throw error;
   }
+}
+
+async function refuseUntilLoaded(_request: IncomingMessage, response: ServerResponse): Promise<void> {
+  response.writeHead(503, { 'retry-after': '1' }).end();
 }
 
 async function stop(server: ListeningServer, parts: Parts): Promise<void> {
@@ -129,7 +131,7 @@ async function startParts({ options, hostJson, log, url }: Setup): Promise<Parts
     connectionString: connectionString ?? '',
     log,
   });
-  const queues = startQueueTriggers({ functions, invoke, settings: hostJson.extensions.serviceBus, log });
+  const queues = await startQueues({ functions, invoke, settings: hostJson.extensions.serviceBus, log });
   const handleAdmin = createAdminApi({ functions, keys, invoke, timers });
   log('information', 'Host', `Loaded ${functions.length} functions from ${options.appFolder}`);
   return {
@@ -138,10 +140,21 @@ async function startParts({ options, hostJson, log, url }: Setup): Promise<Parts
   };
 }
 
+type Queues = { close(): Promise<void> };
+
+/** The Service Bus SDK takes a while to load: only apps that use it wait for it. */
+async function startQueues(options: Parameters<StartQueueTriggers>[0]): Promise<Queues> {
+  if (!options.functions.some(({ triggerType }) => triggerType === 'serviceBusTrigger')) {
+    return { close: async () => undefined };
+  }
+  const { startQueueTriggers } = await import('./service-bus/queue-triggers.ts');
+  return startQueueTriggers(options);
+}
+
 async function closeParts(parts: {
   registry: Registry;
   timers: Timers;
-  queues: { close(): Promise<void> };
+  queues: Queues;
   durable: Durable | undefined;
 }): Promise<void> {
   await Promise.all([parts.timers.close(), parts.queues.close()]);

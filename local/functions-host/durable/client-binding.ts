@@ -15,7 +15,7 @@ const placeholder = 'INSTANCEID';
 /** The management URLs of one instance, as `createCheckStatusResponse` hands them out. */
 export function managementUrlsOf(urls: ManagementUrls, instanceId: string): Record<string, string> {
   const query = requiredQuery(urls);
-  const instance = `${urls.publicBaseUrl}/instances/${instanceId}`;
+  const instance = `${urls.publicBaseUrl}/instances/${encodeURIComponent(instanceId)}`;
   return {
     id: instanceId,
     statusQueryGetUri: `${instance}?${query}`,

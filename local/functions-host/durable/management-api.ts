@@ -44,6 +44,11 @@ export class ManagementApi {
     try {
       await this.#route(call);
     } catch (error) {
+      if (error instanceof NotSupportedError) {
+        // The client shows this text as it is.
+        response.writeHead(501, { 'content-type': 'text/plain; charset=utf-8' }).end(error.message);
+        return;
+      }
       const status = statusOf(error);
       if (status === undefined) throw error;
       answer(response, status, { Message: (error as Error).message });
@@ -51,18 +56,25 @@ export class ManagementApi {
   }
 
   async #route(call: Call): Promise<void> {
-    const [root, first = '', verb = ''] = call.path;
-    const route = `${call.request.method ?? ''} ${root ?? ''}`;
-    if (root === 'entities' || verb === 'rewind' || verb === 'restart') {
-      throw new NotSupportedError(`the durable client's ${root === 'entities' ? 'entities' : verb}`);
+    const [root, instanceId = '', verb = ''] = call.path;
+    if (root === 'entities') throw new NotSupportedError("the durable client's entities");
+    if (verb === 'rewind' || verb === 'restart') throw new NotSupportedError(`the durable client's ${verb}`);
+    const { method } = call.request;
+    if (root === 'orchestrators' && method === 'POST') return this.#start(call);
+    if (root === 'instances') {
+      if (method === 'POST') return this.#send(call, instanceId, verb);
+      if (method === 'GET' && verb === '') return this.#get(call, instanceId);
+      if (method === 'DELETE' && verb === '') return this.#delete(call, instanceId);
     }
-    if (route === 'POST orchestrators') return this.#start(call);
-    if (route === 'GET instances' && first === '') return this.#list(call);
-    if (route === 'DELETE instances' && first === '') return this.#purgeBy(call);
-    if (route === 'GET instances' && verb === '') return this.#status(call, first);
-    if (route === 'DELETE instances' && verb === '') return this.#purge(call, first);
-    if (route === 'POST instances') return this.#send(call, first, verb);
     return answer(call.response, 404);
+  }
+
+  #get(call: Call, instanceId: string): Promise<void> {
+    return instanceId === '' ? this.#list(call) : this.#status(call, instanceId);
+  }
+
+  #delete(call: Call, instanceId: string): Promise<void> {
+    return instanceId === '' ? this.#purgeBy(call) : this.#purge(call, instanceId);
   }
 
   async #start(call: Call): Promise<void> {
@@ -190,8 +202,7 @@ function answer(response: ServerResponse, status: number, body?: unknown): undef
 
 function statusOf(error: unknown): number | undefined {
   if (error instanceof UnknownOrchestratorError) return 400;
-  if (error instanceof InstanceExistsError) return 500;
-  return error instanceof NotSupportedError ? 501 : undefined;
+  return error instanceof InstanceExistsError ? 500 : undefined;
 }
 
 function decodePath(path: string): string[] | undefined {

@@ -40,10 +40,13 @@ export async function loadText(
 ): Promise<string | null> {
   const count = Number(properties[`${name}Parts`] ?? 0);
   if (count === 0) return null;
-  if (count < 0) return longTexts.read(String(properties[`${name}Blob`]));
-  return Array.from({ length: count }, (_unused, index) => String(properties[`${name}${index}`] ?? '')).join(
-    '',
-  );
+  if (count < 0) return longTexts.read(textOf(properties[`${name}Blob`]));
+  return Array.from({ length: count }, (_unused, index) => textOf(properties[`${name}${index}`])).join('');
+}
+
+/** A property that is a text; the empty text when it is not there. */
+export function textOf(property: unknown): string {
+  return typeof property === 'string' ? property : '';
 }
 
 /** Splits into parts that fit a property; a character outside the basic plane is not cut in two. */

@@ -11,7 +11,7 @@ import type { HistoryEvent } from './history.ts';
 import type { InstanceState, Message, RuntimeStatus } from './instance.ts';
 import { isFinal } from './instance.ts';
 import { isConflict, isMissing, retryStorage, statusOf } from './storage-errors.ts';
-import { loadText, storeText, type LongTexts, type Properties } from './stored-text.ts';
+import { loadText, storeText, textOf, type LongTexts, type Properties } from './stored-text.ts';
 
 /** An instance's state and the version of it that was read. */
 export type StoredInstance = {
@@ -120,7 +120,7 @@ export class TaskHub {
       } else if (kind === 'page' && execution === executionId) {
         const text = (await loadText('events', row, this.#longTexts)) ?? '[]';
         loaded.history.push(...(JSON.parse(text) as HistoryEvent[]));
-        loaded.canceledTimerIds.push(...(JSON.parse(String(row['canceledTimerIds'] ?? '[]')) as number[]));
+        loaded.canceledTimerIds.push(...(JSON.parse(textOf(row['canceledTimerIds'])) as number[]));
       } else if (kind === 'page') stale.push(key);
     }
     await this.#removeRows(instanceId, stale);
@@ -292,15 +292,15 @@ export class TaskHub {
 
   async #toStored(row: Row): Promise<StoredInstance> {
     const text = (name: string): Promise<string | null> => loadText(name, row, this.#longTexts);
-    const parent = String(row['parent'] ?? '');
+    const parent = textOf(row['parent']);
     const state: InstanceState = {
-      instanceId: String(row['instanceId']),
-      name: String(row['name']),
-      version: row['version'] === '' ? undefined : String(row['version']),
-      executionId: String(row['executionId']),
+      instanceId: textOf(row['instanceId']),
+      name: textOf(row['name']),
+      version: textOf(row['version']) || undefined,
+      executionId: textOf(row['executionId']),
       status: row['runtimeStatus'] as RuntimeStatus,
-      createdAt: String(row['createdAt']),
-      updatedAt: String(row['updatedAt']),
+      createdAt: textOf(row['createdAt']),
+      updatedAt: textOf(row['updatedAt']),
       input: await text('input'),
       output: await text('output'),
       customStatus: await text('customStatus'),

@@ -22,31 +22,31 @@ export function createAdminApi(options: {
   timers: Timers;
 }): AdminApi {
   return async (request, response) => {
-    const { path, query } = splitTarget(request.url ?? '/');
-    const [root, noun, name = ''] = path.toLowerCase().slice(1).split('/');
-    if (root !== 'admin') return false;
-    if (noun === 'host' && name === 'ping') {
-      response.writeHead(200, { 'content-length': 0 }).end();
-      return true;
-    }
-    const key = presentedKey(request.headers['x-functions-key'], readQuery(query));
-    if (!isKeyAccepted(options.keys, 'admin', name, key)) {
-      response.writeHead(401, { 'content-length': 0 }).end();
-      return true;
-    }
-    const target = options.functions.find((known) => known.name.toLowerCase() === name);
-    if (noun !== 'functions' || request.method !== 'POST' || target === undefined) {
-      response.writeHead(404, { 'content-length': 0 }).end();
-      return true;
-    }
-    const body = await readBody(request, response);
-    if (body === undefined) return true;
-    const input = readInput(body);
-    if (input === undefined || !runNow(target, input, options)) {
-      response.writeHead(400, { 'content-length': 0 }).end();
-    } else response.writeHead(202, { 'content-length': 0 }).end();
+    const { path } = splitTarget(request.url ?? '/');
+    if (!/^\/admin(\/|$)/i.test(path)) return false;
+    const status = await answer(request, response, options);
+    if (status !== undefined) response.writeHead(status, { 'content-length': 0 }).end();
     return true;
   };
+}
+
+/** The status to answer with; undefined when the request has been answered. */
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: { functions: LoadedFunction[]; keys: HostKeys; invoke: Invoke; timers: Timers },
+): Promise<number | undefined> {
+  const { path, query } = splitTarget(request.url ?? '/');
+  const [, , noun, name = ''] = path.toLowerCase().split('/');
+  if (noun === 'host' && name === 'ping') return 200;
+  const key = presentedKey(request.headers['x-functions-key'], readQuery(query));
+  if (!isKeyAccepted(options.keys, 'admin', name, key)) return 401;
+  const target = options.functions.find((known) => known.name.toLowerCase() === name);
+  if (noun !== 'functions' || request.method !== 'POST' || target === undefined) return 404;
+  const body = await readBody(request, response);
+  if (body === undefined) return undefined;
+  const input = readInput(body);
+  return input !== undefined && runNow(target, input, options) ? 202 : 400;
 }
 
 /** Begins a run that nobody waits for; what it throws is in the log. Orchestrations need their engine: not these. */

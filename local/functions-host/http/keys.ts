@@ -81,6 +81,9 @@ export function isKeyAccepted(
 
 /** Compares two secrets in a time that says nothing about them. */
 export function isSameSecret(left: string, right: string): boolean {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(left), digest(right));
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
 }

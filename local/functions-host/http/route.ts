@@ -55,7 +55,7 @@ function parseSegment(text: string, template: string): Segment {
     if (open !== 0) {
       const literal = open < 0 ? rest : rest.slice(0, open);
       if (literal.includes('}')) throw new Error(`route '${template}': '}' without '{'`);
-      pattern += literal.replaceAll(/[\^$.*+?()[\]{}|]/g, String.raw`\$&`);
+      pattern += literal.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`);
       rest = rest.slice(literal.length);
       continue;
     }
@@ -124,27 +124,34 @@ function decodeRun(run: string): string {
 export function matchRoute(route: Route, path: string[]): RouteValues | undefined {
   const values: RouteValues = {};
   for (const [index, segment] of route.segments.entries()) {
-    const [only] = segment.parameters;
-    if (only?.isCatchAll === true) {
+    if (segment.parameters[0]?.isCatchAll === true) {
       const rest = path.slice(index).join('/');
-      return assign(values, only, rest === '' ? only.defaultValue : rest) ? values : undefined;
+      return assign(values, segment.parameters[0], rest === '' ? undefined : rest) ? values : undefined;
     }
     const text = path[index];
-    if (text === undefined) {
-      if (only === undefined || segment.parameters.length > 1) return undefined;
-      if (!only.isOptional && only.defaultValue === undefined) return undefined;
-      assign(values, only, only.defaultValue);
-      continue;
-    }
-    const match = segment.pattern.exec(text);
-    if (match === null) return undefined;
-    if (!segment.parameters.every((parameter, at) => assign(values, parameter, match[at + 1])))
-      return undefined;
+    const isMatch = text === undefined ? fillMissing(segment, values) : matchSegment(segment, text, values);
+    if (!isMatch) return undefined;
   }
   return path.length > route.segments.length ? undefined : values;
 }
 
-function assign(values: RouteValues, parameter: Parameter, value: string | undefined): boolean {
+/** A segment that the path does not have: only one optional parameter, or one with a default, may be missing. */
+function fillMissing(segment: Segment, values: RouteValues): boolean {
+  const [only, second] = segment.parameters;
+  if (only === undefined || second !== undefined) return false;
+  return (only.isOptional || only.defaultValue !== undefined) && assign(values, only, undefined);
+}
+
+function matchSegment(segment: Segment, text: string, values: RouteValues): boolean {
+  const match = segment.pattern.exec(text);
+  return (
+    match !== null && segment.parameters.every((parameter, at) => assign(values, parameter, match[at + 1]))
+  );
+}
+
+/** Gives a parameter its value, or else its default; says whether that satisfies its constraints. */
+function assign(values: RouteValues, parameter: Parameter, text: string | undefined): boolean {
+  const value = text ?? parameter.defaultValue;
   if (value === undefined) return true;
   if (!parameter.constraints.every((satisfies) => satisfies(value))) return false;
   values[parameter.name] = value;

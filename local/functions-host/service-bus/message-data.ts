@@ -20,13 +20,9 @@ export function messageMetadata(message: ServiceBusReceivedMessage): Record<stri
     // The SDK counts the deliveries before this one.
     DeliveryCount: (message.deliveryCount ?? 0) + 1,
     SequenceNumber: message.sequenceNumber?.toNumber(),
+    ...timesOf(message),
     EnqueuedSequenceNumber: message.enqueuedSequenceNumber,
-    EnqueuedTimeUtc: message.enqueuedTimeUtc?.toISOString(),
-    EnqueuedTime: message.enqueuedTimeUtc?.toISOString(),
-    ExpiresAtUtc: message.expiresAtUtc?.toISOString(),
-    ExpiresAt: message.expiresAtUtc?.toISOString(),
     LockToken: message.lockToken,
-    LockedUntil: message.lockedUntilUtc?.toISOString(),
     ContentType: message.contentType,
     CorrelationId: message.correlationId,
     Label: message.subject,
@@ -48,6 +44,18 @@ export function messageMetadata(message: ServiceBusReceivedMessage): Record<stri
     if (value !== undefined && value !== null) data[name] = toData(value);
   }
   return data;
+}
+
+function timesOf(message: ServiceBusReceivedMessage): Record<string, string | undefined> {
+  const enqueuedAt = message.enqueuedTimeUtc?.toISOString();
+  const expiresAt = message.expiresAtUtc?.toISOString();
+  return {
+    EnqueuedTimeUtc: enqueuedAt,
+    EnqueuedTime: enqueuedAt,
+    ExpiresAtUtc: expiresAt,
+    ExpiresAt: expiresAt,
+    LockedUntil: message.lockedUntilUtc?.toISOString(),
+  };
 }
 
 /** A text goes as JSON, as the library would read `"12"` as a number otherwise. */

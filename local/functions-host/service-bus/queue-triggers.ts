@@ -33,6 +33,8 @@ type Options = {
   log: Logger;
 };
 
+export type StartQueueTriggers = typeof startQueueTriggers;
+
 /** Receives for the app's queue triggers, each message in peek-lock, for as long as the host runs. */
 export function startQueueTriggers(options: Options): { close(): Promise<void> } {
   const settlements = new SettlementQueue();

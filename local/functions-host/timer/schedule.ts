@@ -66,10 +66,9 @@ export function parseSchedule(text: string): Schedule {
 function parseField(text: string, field: Field, whole: string): number[] {
   const values = new Set<number>();
   for (const part of text.split(',')) {
-    for (const value of parsePart(part, field) ?? []) values.add(value);
-    if (parsePart(part, field) === undefined) {
-      throw new Error(`schedule '${whole}': '${part}' is no ${field.name}`);
-    }
+    const parsed = parsePart(part, field);
+    if (parsed === undefined) throw new Error(`schedule '${whole}': '${part}' is no ${field.name}`);
+    for (const value of parsed) values.add(value);
   }
   return [...values].sort((left, right) => left - right);
 }
@@ -83,11 +82,16 @@ function parsePart(part: string, field: Field): number[] | undefined {
   if (step < 1 || (from === '*' && to !== undefined)) return undefined;
   const first = from === '*' ? field.least : valueOf(from, field);
   const last = endOf(first, { to, isOpen: from === '*' || stepText !== undefined }, field);
-  if (first === undefined || last === undefined) return undefined;
-  const span = last >= first ? last - first : last - first + (field.most - field.least + 1);
+  return first === undefined || last === undefined ? undefined : range(first, last, step, field);
+}
+
+/** The values from first to last; a last one before the first is reached over the field's end. */
+function range(first: number, last: number, step: number, field: Field): number[] {
+  const size = field.most - field.least + 1;
+  const span = last >= first ? last - first : last - first + size;
   const values: number[] = [];
   for (let offset = 0; offset <= span; offset += step) {
-    values.push(((first + offset - field.least) % (field.most - field.least + 1)) + field.least);
+    values.push(((first + offset - field.least) % size) + field.least);
   }
   return values;
 }
