@@ -7,3 +7,8 @@ import './http/appliances.ts';
 import './http/fabrics.ts';
 import './http/operations.ts';
 import './http/vaults.ts';
+import './http/providers.ts';
+import './http/protectable-items.ts';
+import './http/vcenters.ts';
+import './orchestrations/fabric-jobs.ts';
+import './messages/check-ins.ts';

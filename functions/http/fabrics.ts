@@ -13,7 +13,7 @@ import { requireVault } from '../../shared/vault/vault.ts';
 import { httpOperation, vaultOf } from '../edge/http-edge.ts';
 import { containerRoute, fabricRoute, vaultRoute } from '../edge/route.ts';
 import { services } from '../services.ts';
-import { checkProvider, fabricOf } from './fabric-of.ts';
+import { fabricOf } from './fabric-of.ts';
 
 const providers = 'replicationRecoveryServicesProviders';
 const containers = 'replicationProtectionContainers';
@@ -32,25 +32,6 @@ httpOperation('getFabric', { method: 'GET', route: fabricRoute }, async (call) =
   const { vault, appliance } = await fabricOf(call.params);
   return { status: 200, body: fabricAnswer(await viewAppliance(services().table, vault, appliance)) };
 });
-
-httpOperation(
-  'listFabricProviders',
-  { method: 'GET', route: `${fabricRoute}/${providers}` },
-  async (call) => {
-    const { vault, appliance } = await fabricOf(call.params);
-    return page([providerAnswer(await viewAppliance(services().table, vault, appliance))]);
-  },
-);
-
-httpOperation(
-  'getProvider',
-  { method: 'GET', route: `${fabricRoute}/${providers}/{providerName}` },
-  async (call) => {
-    const { vault, appliance } = await fabricOf(call.params);
-    checkProvider(appliance, call.params.providerName);
-    return { status: 200, body: providerAnswer(await viewAppliance(services().table, vault, appliance)) };
-  },
-);
 
 httpOperation(
   'listFabricContainers',

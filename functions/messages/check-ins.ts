@@ -1,0 +1,66 @@
+/** What appliances say: at least once, in any order. Each kind is applied so that twice or late changes nothing. */
+import { type InvocationContext, app } from '@azure/functions';
+import { type BlobServiceClient } from '@azure/storage-blob';
+import * as df from 'durable-functions';
+import { commandEvent, instanceOfCommand, keepCommandResult } from '../../shared/command/command-result.ts';
+import { applyDiscovery } from '../../shared/discovery/apply-discovery.ts';
+import { ApplianceCache, type OpenedCheckIn, openCheckIn } from '../../shared/fabric/check-in.ts';
+import { checkInQueue } from '../../shared/fabric/appliance-token.ts';
+import { applyHeartbeat } from '../../shared/fabric/heartbeat.ts';
+import { applyProgress } from '../../shared/fabric/progress.ts';
+import { CheckInMessage } from '../../shared/wire/check-in.ts';
+import { type CommandResult } from '../../shared/wire/command.ts';
+import { messageEdge } from '../edge/message-edge.ts';
+import { services } from '../services.ts';
+
+app.serviceBusQueue('applyCheckIn', {
+  connection: 'SERVICE_BUS',
+  queueName: checkInQueue,
+  extraInputs: [df.input.durableClient()],
+  handler: messageEdge(CheckInMessage, async (message, context) => {
+    const { table } = services();
+    appliances ??= new ApplianceCache(table);
+    await apply(await openCheckIn({ table, replicaStorage, appliances }, message), context);
+  }),
+});
+
+let appliances: ApplianceCache | undefined;
+
+/** Asked for only where a check-in went by claim check. */
+function replicaStorage(): BlobServiceClient {
+  return services().replicaStorage;
+}
+
+async function apply(checkIn: OpenedCheckIn, context: InvocationContext): Promise<void> {
+  const { table } = services();
+  const { vault, applianceId, order, sentAtMs, body } = checkIn;
+  const appliance = { vault, applianceId };
+  switch (body.kind) {
+    case 'heartbeat':
+      return applyHeartbeat(table, appliance, { order, sentAtMs, receivedAtMs: Date.now(), heartbeat: body });
+    case 'discovery':
+      return applyDiscovery(table, appliance, { order, vCenterName: body.vCenterName, report: body.report });
+    case 'progress':
+      return applyProgress(table, appliance, { order, sentAtMs, items: body.items });
+    case 'recoveryPoint':
+      return;
+    case 'commandResult':
+      return applyCommandResult(checkIn, body.result, context);
+  }
+}
+
+/** The answer is kept first: should the event get lost, the orchestration finds it by itself a minute later. */
+async function applyCommandResult(
+  { vault, applianceId }: OpenedCheckIn,
+  result: CommandResult,
+  context: InvocationContext,
+): Promise<void> {
+  await keepCommandResult(services().table, { vault, applianceId }, result);
+  const instanceId = instanceOfCommand(result.commandId);
+  if (instanceId === '') return;
+  try {
+    await df.getClient(context).raiseEvent(instanceId, commandEvent(result.commandId), { applianceId });
+  } catch {
+    context.warn('An orchestration could not be told of an answer; it will look by itself.', { instanceId });
+  }
+}
