@@ -1,5 +1,4 @@
 /** `secondsite appliance …`: what is done at the machine that the configuration server and process server run on. */
-import { spawn } from 'node:child_process';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -7,18 +6,19 @@ import { Command } from 'commander';
 import { DomainError } from '../shared/fault.ts';
 import type { AccountSummary, VCenterSummary } from '../shared/wire/appliance-control.ts';
 import { describeStatus, inColumns } from './appliance-status.ts';
-import { appliancePath, askAppliance } from './control-client.ts';
+import { askAppliance } from './control-client.ts';
+import { runPart } from './run-part.ts';
 
 interface CommonOptions {
   dataFolder: string;
   json?: boolean;
 }
 
-/** The command group. */
-export function applianceCommand(): Command {
-  const group = new Command('appliance').description(
-    'the machine of your site that discovers, replicates and checks in',
-  );
+/** `secondsite appliance …` */
+export function addApplianceCommands(program: Command): void {
+  const group = program
+    .command('appliance')
+    .description('the machine of your site that discovers, replicates and checks in');
   group.addCommand(setupCommand());
   group.addCommand(runCommand());
   group.addCommand(statusCommand());
@@ -26,7 +26,6 @@ export function applianceCommand(): Command {
   group.addCommand(passphraseCommand());
   group.addCommand(vCenterCommand());
   group.addCommand(refreshCommand());
-  return group;
 }
 
 function setupCommand(): Command {
@@ -48,14 +47,14 @@ function setupCommand(): Command {
           '--wait-seconds',
           waitSeconds,
         ];
-        await runProgram('setup/main.ts', [...settings, ...commonArguments(options)]);
+        await runPart('appliance/setup/main.ts', 'appliance', [...settings, ...commonArguments(options)]);
       },
     );
 }
 
 function runCommand(): Command {
   return common('run', 'run the appliance in the foreground; SIGTERM or Ctrl-C stops it').action(
-    async (options: CommonOptions) => runProgram('main.ts', commonArguments(options)),
+    async (options: CommonOptions) => runPart('appliance/main.ts', 'appliance', commonArguments(options)),
   );
 }
 
@@ -246,19 +245,4 @@ function describeTime(ms: number | undefined): string {
 
 function print(json: boolean | undefined, value: object, words: string): void {
   process.stdout.write(json === true ? `${JSON.stringify(value)}\n` : `${words}\n`);
-}
-
-/** Runs one of the appliance's programs in this terminal, hands signals on, and ends as it ends. */
-async function runProgram(name: 'main.ts' | 'setup/main.ts', programArguments: string[]): Promise<void> {
-  const child = spawn(process.execPath, [appliancePath(name), ...programArguments], { stdio: 'inherit' });
-  const handOn = (signal: NodeJS.Signals): void => void child.kill(signal);
-  process.on('SIGTERM', handOn);
-  process.on('SIGINT', () => undefined); // Ctrl-C reaches the program by itself
-  await new Promise<void>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code) => {
-      process.exitCode = code ?? 1;
-      resolve();
-    });
-  });
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { request } from 'node:http';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { DomainError } from '../shared/fault.ts';
@@ -32,11 +32,6 @@ export async function askAppliance<R extends ControlRequest>(
   return ControlAnswers[request.op].parse(reply.value) as ControlAnswer<R['op']>;
 }
 
-/** The path of one of the appliance's programs. */
-export function appliancePath(name: 'main.ts' | 'control.ts' | 'setup/main.ts'): string {
-  return fileURLToPath(new URL(`../appliance/${name}`, import.meta.url));
-}
-
 /** Undefined when nothing listens there. */
 async function askRunning(dataFolder: string, json: string): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
@@ -57,7 +52,8 @@ async function askRunning(dataFolder: string, json: string): Promise<string | un
 }
 
 async function askStopped(dataFolder: string, json: string): Promise<string> {
-  const child = spawn(process.execPath, [appliancePath('control.ts'), '--data-folder', dataFolder], {
+  const program = fileURLToPath(new URL(`../appliance/control${extname(import.meta.url)}`, import.meta.url));
+  const child = spawn(process.execPath, [program, '--data-folder', dataFolder], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   child.stdin.end(json);

@@ -1,8 +1,10 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
 
+import { addApplianceCommands } from './appliance.ts';
 import { addLocalCommands } from './local.ts';
 import { installedVersion } from './run-part.ts';
+import { tellError } from './tell-error.ts';
 
 const program = new Command('secondsite')
   .description(
@@ -11,4 +13,5 @@ const program = new Command('secondsite')
   .version(installedVersion())
   .showHelpAfterError();
 addLocalCommands(program);
-await program.parseAsync();
+addApplianceCommands(program);
+await program.parseAsync().catch(tellError);

@@ -3,8 +3,9 @@ import { execFile } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { appliancePath, askAppliance } from '../../../cli/control-client.ts';
+import { askAppliance } from '../../../cli/control-client.ts';
 import { findFreePort } from '../../../local/free-port.ts';
 import type { CommandBody } from '../../../shared/wire/command.ts';
 import { Site } from './site.ts';
@@ -144,7 +145,7 @@ test('stops cleanly on SIGTERM and answers from its store afterwards', async () 
 
 test('runs once for a data folder', async () => {
   await site.run();
-  const { stderr } = await runToEnd(appliancePath('main.ts'), ['--data-folder', site.dataFolder]);
+  const { stderr } = await runToEnd('appliance/main.ts', ['--data-folder', site.dataFolder]);
   expect(stderr).toContain('Another appliance process is working');
 });
 
@@ -199,8 +200,7 @@ async function status() {
 
 async function runToEnd(program: string, programArguments: string[]) {
   return new Promise<{ stderr: string }>((resolve) => {
-    execFile(process.execPath, [program, ...programArguments], (_error, _stdout, stderr) =>
-      resolve({ stderr }),
-    );
+    const path = fileURLToPath(new URL(`../../../${program}`, import.meta.url));
+    execFile(process.execPath, [path, ...programArguments], (_error, _stdout, stderr) => resolve({ stderr }));
   });
 }

@@ -1,0 +1,117 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { VaultServer } from './vault-server.ts';
+
+const main = fileURLToPath(new URL('../../../cli/main.ts', import.meta.url));
+
+let folder: string;
+let vault: VaultServer;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'cli-'));
+  vault = await VaultServer.start();
+  await writeFile(join(folder, 'key.json'), JSON.stringify(await vault.createKey()));
+});
+
+afterEach(async () => {
+  await vault.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+test('sets an appliance up, and says how to start it and where its passphrase is', async () => {
+  const { stdout, code } = await setUp();
+  expect(code).toBe(0);
+  expect(stdout).toContain(`registered at the vault ContosoVMVault`);
+  expect(stdout).toContain(`secondsite appliance run --data-folder ${dataFolder()}`);
+  expect(stdout).toContain('secondsite appliance passphrase show');
+});
+
+test('prints one JSON object where it is asked to', async () => {
+  const { stdout } = await setUp('--json');
+  expect(JSON.parse(stdout)).toMatchObject({ applianceId: vault.appliance.result.applianceId, port: 9443 });
+});
+
+test('adds, changes, lists and removes accounts of a stopped appliance', async () => {
+  await setUp();
+  const added = await run(['accounts', 'add', '--name', 'vc', '--user', 'me'], 'secret-password\n');
+  expect(added.stdout).toBe("Added the account 'vc' with id 1.\n");
+  expect((await run(['accounts', 'update', 'vc', '--user', 'you'], 'another\n')).code).toBe(0);
+  expect((await run(['accounts', 'list'])).stdout).toBe('ID  NAME  USER\n1   vc    you\n');
+  expect((await run(['accounts', 'add', '--name', 'VC', '--user', 'me'], 'x')).stderr).toContain('already');
+  expect((await run(['accounts', 'remove', 'vc'])).stdout).toBe("Removed the account 'vc'.\n");
+});
+
+test('shows the passphrase, and sets another that is long enough', async () => {
+  await setUp();
+  expect((await run(['passphrase', 'show'])).stdout).toMatch(/^(\w{4}-){5}\w{4}\n$/u);
+  const short = await run(['passphrase', 'set'], 'short');
+  expect(short).toMatchObject({ code: 1, stderr: expect.stringContaining('16 to 128') });
+  expect((await run(['passphrase', 'set'], 'a-passphrase-of-my-own\n')).code).toBe(0);
+  expect((await run(['passphrase', 'show'])).stdout).toBe('a-passphrase-of-my-own\n');
+});
+
+test('tells the status of a stopped appliance', async () => {
+  await setUp();
+  const { stdout } = await run(['status']);
+  expect(stdout).toContain(`${vault.appliance.result.applianceId} (stopped)`);
+});
+
+test.each([
+  [['status'], 'no appliance set up'],
+  [['run'], 'no appliance set up'],
+  [['setup', '--key', 'none.json'], "registration key can't be read"],
+  [['setup', '--key', 'none.json', '--port', 'x'], "not 'x'"],
+])('says what to do when `%s` can’t be done', async (args, message) => {
+  const { code, stderr } = await run(args);
+  expect(code).toBe(1);
+  expect(stderr).toContain(message);
+  expect(stderr).not.toContain('    at ');
+});
+
+test('says that a refresh needs a running appliance', async () => {
+  await setUp();
+  const { code, stderr } = await run(['refresh']);
+  expect({ code, stderr }).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('secondsite appliance run'),
+  });
+});
+
+test('takes no password from the arguments', async () => {
+  await setUp();
+  const { code, stderr } = await run(['accounts', 'add', '--name', 'vc', '--user', 'me', '--password', 'x']);
+  expect(code).not.toBe(0);
+  expect(stderr).toContain("unknown option '--password'");
+});
+
+test('shows help for every command', async () => {
+  const { stdout } = await execute(['appliance', '--help'], '');
+  for (const name of ['setup', 'run', 'status', 'accounts', 'passphrase', 'vcenter', 'refresh']) {
+    expect(stdout).toContain(name);
+  }
+});
+
+function dataFolder(): string {
+  return join(folder, 'data');
+}
+
+async function setUp(...more: string[]) {
+  return run(['setup', '--key', join(folder, 'key.json'), ...more]);
+}
+
+async function run(args: string[], input = '') {
+  return execute(['appliance', ...args, '--data-folder', dataFolder()], input);
+}
+
+async function execute(args: string[], input: string) {
+  return new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
+    const child = execFile(process.execPath, [main, ...args], { cwd: folder }, (error, stdout, stderr) => {
+      resolve({ code: Number(error?.code ?? 0), stdout, stderr });
+    });
+    child.stdin?.end(input);
+  });
+}
