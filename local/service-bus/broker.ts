@@ -45,6 +45,14 @@ export async function startServiceBus(
   const admin = options.tls && createAdminServer({ namespace, verifier }, options.tls);
   const port = await listen(amqp, options.port);
   const adminPort = admin && (await listen(admin, options.adminPort));
+  const stop = async (): Promise<void> => {
+    admin?.closeAllConnections();
+    for (const connection of connections) connection.close();
+    await Promise.all([closed(amqp), closed(admin)]);
+    namespace.close();
+    store.close();
+  };
+  let closing: Promise<void> | undefined;
   return {
     port,
     adminPort,
@@ -53,13 +61,7 @@ export async function startServiceBus(
       if (rule === undefined) throw new Error(`The local Service Bus has no rule named '${ruleName}'.`);
       return `Endpoint=sb://localhost:${port};SharedAccessKeyName=${rule.name};SharedAccessKey=${rule.key};UseDevelopmentEmulator=true;`;
     },
-    close: async () => {
-      admin?.closeAllConnections();
-      for (const connection of connections) connection.close();
-      await Promise.all([closed(amqp), closed(admin)]);
-      namespace.close();
-      store.close();
-    },
+    close: () => (closing ??= stop()),
   };
 }
 
