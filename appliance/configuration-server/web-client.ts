@@ -142,22 +142,40 @@ const codes: Partial<Record<number, Fault['code']>> = {
   429: 'TooManyRequests',
 };
 
-const ErrorEnvelope = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
+const ErrorEnvelope = z.object({
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    innererror: z
+      .object({
+        code: z.string(),
+        possibleCauses: z.string().optional(),
+        recommendedAction: z.string().optional(),
+      })
+      .partial()
+      .nullish(),
+  }),
+});
 
 /** The service's own fault from its error envelope; unknown codes are understood by the status. */
 function faultOfAnswer(url: string, status: number, json: unknown): Fault {
+  const byStatus = codes[status] ?? (status >= 500 ? 'Unavailable' : 'InvalidRequest');
   const envelope = ErrorEnvelope.safeParse(json);
   if (!envelope.success) {
-    return {
-      code: codes[status] ?? 'Unavailable',
-      message: `${hostOf(url)} answered with status ${status} and no explanation.`,
-      target: hostOf(url),
-    };
+    const message = `${hostOf(url)} answered with status ${status} and no explanation.`;
+    return { code: byStatus, message, target: hostOf(url) };
   }
-  const { code, message } = envelope.data.error;
-  const own = Fault.shape.code.safeParse(code);
-  const byStatus = codes[status] ?? (status >= 500 ? 'Unavailable' : 'InvalidRequest');
-  return { code: own.success ? own.data : byStatus, message: message.slice(0, 4_000) };
+  const { code, message, innererror } = envelope.data.error;
+  const own = Fault.shape.code.safeParse(innererror?.code ?? code);
+  const { possibleCauses, recommendedAction } = innererror ?? {};
+  // the envelope's message ends with the advice, for clients that show nothing else
+  const told = recommendedAction === undefined ? message : message.replace(recommendedAction, '').trim();
+  return {
+    code: own.success ? own.data : byStatus,
+    message: told.slice(0, 4_000),
+    ...(possibleCauses === undefined ? {} : { possibleCauses: possibleCauses.slice(0, 4_000) }),
+    ...(recommendedAction === undefined ? {} : { recommendedAction: recommendedAction.slice(0, 4_000) }),
+  };
 }
 
 function hostOf(url: string): string {
