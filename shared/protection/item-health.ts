@@ -1,0 +1,66 @@
+import { type HealthError, healthError } from '../fabric/health-error.ts';
+import { type KeptProgress } from '../fabric/progress.ts';
+import { type Anchor } from '../recovery/recovery-point.ts';
+import { type ProtectedItem } from './protected-item.ts';
+
+/** What an item's health follows from. */
+export interface HealthFacts {
+  progress: KeptProgress | undefined;
+  anchor: Anchor | undefined;
+}
+
+/** What is wrong with an item's replication; empty when all is well. */
+export function replicationErrors(item: ProtectedItem, facts: HealthFacts): HealthError[] {
+  const errors: HealthError[] = [];
+  const entityId = item.machine.protectableItemName;
+  const kept = facts.progress;
+  if (kept?.progress.fault !== undefined) {
+    const { fault } = kept.progress;
+    errors.push(
+      healthError({
+        errorCode: `Replication${fault.code}`,
+        errorMessage: fault.message,
+        possibleCauses: fault.possibleCauses ?? '',
+        recommendedAction: fault.recommendedAction ?? '',
+        errorCategory: 'Replication',
+        entityId,
+        atMs: kept.sentAtMs,
+      }),
+    );
+  }
+  const defect = facts.anchor?.defect;
+  if (defect !== undefined) {
+    errors.push(
+      healthError({
+        errorCode: 'ReplicaDamaged',
+        errorMessage: `The replica log can not be followed past '${defect.blob}': ${defect.detail}.`,
+        possibleCauses: 'The blob was altered, or written by something else than the appliance.',
+        recommendedAction:
+          'The recovery points before it stay good. Disable replication and enable it again.',
+        errorCategory: 'Replication',
+        entityId,
+        atMs: defect.atMs,
+      }),
+    );
+  }
+  return errors;
+}
+
+/** The real service's warning 161011, in its words: nobody has tried yet whether the machine comes up. */
+export function neverTested(item: ProtectedItem): HealthError[] {
+  if (item.state !== 'Protected' || item.protectedAtMs === undefined) return [];
+  return [
+    healthError({
+      errorSource: 'ReplicationUnitFailoverValidatorError',
+      errorLevel: 'Warning',
+      errorCategory: 'TestFailover',
+      errorCode: '161011',
+      errorMessage: `No successful test failover has been done on the virtual machine '${item.machine.name}'.`,
+      possibleCauses:
+        'No successful test failover has been done on the virtual machine after it was replicated.',
+      recommendedAction: 'Do a test failover on the virtual machine.',
+      entityId: item.machine.protectableItemName,
+      atMs: item.protectedAtMs,
+    }),
+  ];
+}

@@ -1,0 +1,111 @@
+/** How far an item's replication is, from what its appliance last said. */
+import { MiB } from '../bytes.ts';
+import { type KeptProgress } from '../fabric/progress.ts';
+import { isoTime, secondsSince } from '../iso-time.ts';
+import { type Anchor } from '../recovery/recovery-point.ts';
+import { type ItemDisk, type ProtectedItem } from './protected-item.ts';
+
+/** What progress is computed from. */
+interface ProgressFacts {
+  item: ProtectedItem;
+  progress: KeptProgress | undefined;
+  anchor: Anchor | undefined;
+  nowMs: number;
+}
+
+/** Progress of the whole item. */
+export interface ItemProgressView {
+  /** Site Recovery's words for what goes on. */
+  stage: 'InitialReplication' | 'Resync' | 'DifferentialSync';
+  /** Of an initial replication or resync that runs; 0 otherwise. */
+  percent: number;
+  bytesPerSecond: number;
+  /** Uploaded bytes per byte of the disks, 0 to 1. */
+  compression: number;
+  uploadedBytes: number;
+  health: 'InProgress' | 'NoProgress' | 'Completed' | 'Queued';
+}
+
+export function progressView({ item, progress }: ProgressFacts): ItemProgressView {
+  const told = progress?.progress;
+  const isCopy = item.state !== 'Protected' || told?.phase === 'Resync';
+  if (told === undefined) {
+    return {
+      ...still,
+      stage: isCopy ? 'InitialReplication' : 'DifferentialSync',
+      health: isCopy ? 'Queued' : 'Completed',
+    };
+  }
+  const processed = sum(told.disks.map(({ processedBytes }) => processedBytes));
+  const total = sum(told.disks.map(({ totalBytes }) => totalBytes));
+  const runs = told.phase !== 'Waiting';
+  return {
+    stage: stageOf(isCopy, told.phase),
+    percent: isCopy && runs ? percentOf(processed, total) : 0,
+    bytesPerSecond: runs ? told.bytesPerSecond : 0,
+    compression: processed === 0 ? 1 : Math.min(1, told.uploadedBytes / processed),
+    uploadedBytes: told.uploadedBytes,
+    health: healthOf(told.fault !== undefined, runs),
+  };
+}
+
+const still = { percent: 0, bytesPerSecond: 0, compression: 1, uploadedBytes: 0 };
+
+/** protectedDisks: each disk with its part of the progress. */
+export function diskAnswers(facts: ProgressFacts, view: ItemProgressView) {
+  const { item, anchor, nowMs } = facts;
+  const newestAtMs = anchor?.newest?.timeMs;
+  return item.disks.map((disk) => ({
+    diskId: disk.diskId,
+    diskName: disk.label,
+    protectionStage: view.stage,
+    healthErrorCode: '',
+    rpoInSeconds: secondsSince(newestAtMs, nowMs),
+    diskCapacityInBytes: disk.sizeBytes,
+    fileSystemCapacityInBytes: disk.sizeBytes,
+    diskResized: 'NotResized',
+    lastRpoCalculatedTime: isoTime(newestAtMs === undefined ? undefined : nowMs),
+    ...copyAnswer(disk, facts, view),
+  }));
+}
+
+function copyAnswer(disk: ItemDisk, { progress, nowMs }: ProgressFacts, view: ItemProgressView) {
+  const told = progress?.progress;
+  const own = told?.disks.find(({ diskId }) => diskId === disk.diskId);
+  const processed = own?.processedBytes ?? 0;
+  const total = own?.totalBytes ?? disk.sizeBytes;
+  const isCopy = view.stage !== 'DifferentialSync';
+  return {
+    resyncRequired: 'NotRequired',
+    resyncProgressPercentage: isCopy ? percentOf(processed, total) : 0,
+    resyncDurationInSeconds: isCopy ? (secondsSince(told?.startedAtMs, nowMs) ?? 0) : 0,
+    sourceDataInMegaBytes: isCopy ? 0 : Math.max(0, total - processed) / MiB,
+    psDataInMegaBytes: 0,
+    targetDataInMegaBytes: 0,
+    resyncProcessedBytes: processed,
+    resyncTotalTransferredBytes: Math.round(processed * view.compression),
+    resyncLast15MinutesTransferredBytes: Math.round(view.bytesPerSecond * view.compression * 900),
+    resyncLastDataTransferTimeUTC: isoTime(progress?.sentAtMs),
+    resyncStartTime: isoTime(told?.startedAtMs),
+    progressHealth: isCopy ? 'Normal' : 'None',
+    progressStatus: view.health,
+  };
+}
+
+function stageOf(isCopy: boolean, phase: string): ItemProgressView['stage'] {
+  if (phase === 'Resync') return 'Resync';
+  return isCopy ? 'InitialReplication' : 'DifferentialSync';
+}
+
+function healthOf(isFaulty: boolean, runs: boolean): ItemProgressView['health'] {
+  if (isFaulty) return 'NoProgress';
+  return runs ? 'InProgress' : 'Completed';
+}
+
+function percentOf(processed: number, total: number): number {
+  return total === 0 ? 100 : Math.min(100, Math.floor((100 * processed) / total));
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
