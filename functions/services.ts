@@ -30,8 +30,8 @@ const Settings = z.object({
   VAULT_KEY: words,
   /** ARM endpoint of the target subscription. */
   TARGET_RESOURCE_MANAGER: z.url().default('https://management.azure.com'),
-  /** File with a bearer token for the target's ARM endpoint, read at each use; without it DefaultAzureCredential. */
-  TARGET_TOKEN_FILE: words.optional(),
+  /** Scope of the tokens for it; the app's own identity gets them. */
+  TARGET_TOKEN_SCOPE: words.default('https://management.azure.com/.default'),
   /** PEM file of the CA that appliances shall trust for this API; goes into registration keys. */
   PUBLIC_CA_CERTIFICATE: words.optional(),
 });
