@@ -80,6 +80,15 @@ describe('storage killed with SIGKILL while clients write', () => {
   });
 });
 
+describe('storage as a child process', () => {
+  test('ends when the process that started it is gone', async () => {
+    const { child } = await startChild();
+    const exited = once(child, 'exit');
+    child.disconnect();
+    expect(await exited).toEqual([0, null]);
+  });
+});
+
 async function expectKept(clients: Clients, expected: Expected, round: number): Promise<void> {
   const { register, acknowledged, writing } = expected;
   let found: string | undefined;

@@ -56,7 +56,7 @@ export class Journal {
     this.#database = new DatabaseSync(path);
     try {
       this.#database.exec(
-        'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL',
+        'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 8000',
       );
       this.#database.exec(SCHEMA);
     } catch (error) {

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { join, resolve } from 'node:path';
 
 import { findFreePort } from '../free-port.ts';
@@ -88,8 +89,20 @@ async function run(
     connectionString: connectionStringOf(account, ports),
     ports,
     async close() {
-      for (const server of servers) await server.close();
+      await Promise.all(servers.map(stop));
       release();
     },
   };
+}
+
+/** How long requests under way may take to end. */
+const GRACE_MS = 3000;
+
+/** Azurite's own close does not wait for its http server. */
+async function stop(server: AzuriteServer): Promise<void> {
+  const closed = once(server.httpServer, 'close');
+  const timer = setTimeout(() => server.httpServer.closeAllConnections(), GRACE_MS);
+  await server.close();
+  await closed;
+  clearTimeout(timer);
 }
