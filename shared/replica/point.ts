@@ -112,7 +112,7 @@ export function decodePoint(
     found === undefined ||
     !timingSafeEqual(mac(body, expected.dataKey, expected.itemId), Buffer.from(found, 'hex'))
   ) {
-    return refuseUnproven(body, tail !== null, expected);
+    return refuseUnproven(bytes, body, expected);
   }
   const parsed = Manifest.safeParse(parseJson(`${body.toString('utf8')}}`));
   if (!parsed.success) return refuse('Malformed', name, 'it is authentic but breaks the format');
@@ -125,19 +125,13 @@ export function decodePoint(
 }
 
 /** Names what an unproven manifest claims to be; the claim is only used to say what is wrong. */
-function refuseUnproven(
-  body: Buffer,
-  hasTail: boolean,
-  expected: { itemId: string; sequence: number },
-): never {
+function refuseUnproven(bytes: Buffer, body: Buffer, expected: { itemId: string; sequence: number }): never {
   const name = pointName(expected.sequence);
-  const claim = z
-    .object({ itemId: z.string().max(1024), sequence: z.number() })
-    .safeParse(parseJson(`${body.toString('utf8')}}`));
-  if (!hasTail && !claim.success)
-    refuse('Truncated', name, `its ${body.length} bytes do not end as a manifest does`);
+  const claim = z.object({ itemId: z.string().max(1024) }).safeParse(parseJson(`${body.toString('utf8')}}`));
   if (claim.success && claim.data.itemId !== expected.itemId)
     refuse('WrongItem', name, `it is of ${claim.data.itemId}`);
+  const isWhole = bytes.subarray(-2).equals(Buffer.from('}\n'));
+  if (!isWhole) refuse('Truncated', name, `its ${bytes.length} bytes do not end as a manifest does`);
   return refuse('Altered', name, 'its MAC does not agree with its text, or it was made with another key');
 }
 

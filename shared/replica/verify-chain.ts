@@ -86,6 +86,7 @@ export async function verifyChain(log: ReplicaLog, options: VerifyOptions = {}):
   };
 }
 
+/** The points that the chain names, with what is wrong with the others. A stranger's segments are not looked at. */
 async function readPoints(
   log: ReplicaLog,
   { anchor, upTo = Number.POSITIVE_INFINITY, signal }: VerifyOptions,
@@ -98,8 +99,12 @@ async function readPoints(
     if ('manifest' in found) records.push(found);
     else defects.push(found);
   }
-  defects.push(...findBrokenLinks(records, log.itemId, anchor), ...findBrokenRules(records));
-  return { records, defects };
+  const strangers = findBrokenLinks(records, log.itemId, anchor);
+  const named = records.filter(
+    ({ manifest }) => !strangers.some((defect) => defect.firstPoint === manifest.sequence),
+  );
+  defects.push(...strangers, ...findBrokenRules(named));
+  return { records: named, defects };
 }
 
 function newestGood(records: readonly PointRecord[], firstHurt = Number.POSITIVE_INFINITY): number {
