@@ -43,12 +43,13 @@ export function useJournal(folder: string, journal: Journal): () => void {
  * @returns the class that Azurite's databases are then instances of
  */
 export function installJournaledLoki(): LokiConstructor {
-  const require = createRequire(createRequire(import.meta.url).resolve('azurite/package.json'));
-  const path = require.resolve('lokijs');
-  const original = require('lokijs') as LokiConstructor & { journaled?: true };
+  // LokiJS is Azurite's dependency, so it is looked up as Azurite does.
+  const azuriteRequire = createRequire(createRequire(import.meta.url).resolve('azurite/package.json'));
+  const path = azuriteRequire.resolve('lokijs');
+  const original = azuriteRequire(path) as LokiConstructor & { journaled?: true };
   if (original.journaled === true) return original;
   const journaled = journaledLoki(original);
-  const module = require.cache[path];
+  const module = azuriteRequire.cache[path];
   if (module === undefined) throw new Error(`${path} was loaded, but is not in the module cache`);
   module.exports = journaled;
   return journaled;
