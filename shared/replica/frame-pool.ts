@@ -21,7 +21,7 @@ interface Thread {
 
 /**
  * Seals, opens and hashes in worker threads. Bytes are transferred, not copied: a buffer given to the pool that owns
- * its whole ArrayBuffer is empty afterwards. A view into a larger buffer is copied first; a shared buffer is neither copied
+ * its whole ArrayBuffer belongs to the pool from the call on and is empty afterwards. A view into a larger buffer is copied first; a shared buffer is neither copied
  * nor taken, and must stay as it is until the answer. The queue is not bounded: callers await what they give, and look at `pending`.
  */
 export class FramePool {
