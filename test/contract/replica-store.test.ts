@@ -9,6 +9,7 @@ import { MiB } from '../../shared/bytes.ts';
 import { BlobReplicaStore } from '../../shared/replica/blob-replica-store.ts';
 import { FolderReplicaStore } from '../../shared/replica/folder-replica-store.ts';
 import type { ReplicaStore } from '../../shared/replica/replica-store.ts';
+import { MemoryReplicaStore } from '../replica/memory.ts';
 
 let folder: string;
 let storage: Storage;
@@ -42,6 +43,7 @@ async function grantFor(container: ContainerClient, permissions: string): Promis
 
 const implementations: [string, () => Promise<ReplicaStore>][] = [
   ['a folder', () => mkdtemp(join(folder, 'store-')).then((path) => new FolderReplicaStore(path))],
+  ['memory', () => Promise.resolve(new MemoryReplicaStore())],
   ['a blob container, by the account key', async () => new BlobReplicaStore(await newContainer())],
   ['a blob container, by a SAS', async () => grantFor(await newContainer(), 'crl')],
 ];
