@@ -3,6 +3,8 @@ import './http/catch-all.ts';
 import './http/jobs.ts';
 import './http/mappings.ts';
 import './http/policies.ts';
+import './http/protected-items.ts';
+import './http/recovery-points.ts';
 import './http/appliances.ts';
 import './http/fabrics.ts';
 import './http/operations.ts';

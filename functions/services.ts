@@ -32,6 +32,8 @@ const Settings = z.object({
   TARGET_RESOURCE_MANAGER: z.url().default('https://management.azure.com'),
   /** Scope of the tokens for it; the app's own identity gets them. */
   TARGET_TOKEN_SCOPE: words.default('https://management.azure.com/.default'),
+  /** How long an appliance, its agents and the first bytes of a machine may each take before a job gives up. */
+  APPLIANCE_WAIT_MINUTES: z.coerce.number().positive().max(10_080).default(30),
   /** PEM file of the CA that appliances shall trust for this API; goes into registration keys. */
   PUBLIC_CA_CERTIFICATE: words.optional(),
 });

@@ -17,7 +17,7 @@ type VaultNames = PathParameters<typeof vaultRoute>;
 export function operationResults<Route extends string>(
   name: string,
   route: Route,
-  find?: (params: PathParameters<Route> & VaultNames) => Promise<unknown>,
+  find?: (params: PathParameters<Route> & VaultNames & { jobId: string }) => Promise<unknown>,
 ): void {
   httpOperation(name, { method: 'GET', route: `${route}/operationresults/{jobId}` }, async (call) => {
     const params = call.params as PathParameters<Route> & VaultNames & { jobId: string };

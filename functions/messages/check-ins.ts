@@ -11,6 +11,7 @@ import { applyProgress } from '../../shared/fabric/progress.ts';
 import { CheckInMessage } from '../../shared/wire/check-in.ts';
 import { type CommandResult } from '../../shared/wire/command.ts';
 import { messageEdge } from '../edge/message-edge.ts';
+import { recordRecoveryPoints } from '../orchestrations/record-recovery-points.ts';
 import { services } from '../services.ts';
 
 app.serviceBusQueue('applyCheckIn', {
@@ -43,7 +44,7 @@ async function apply(checkIn: OpenedCheckIn, context: InvocationContext): Promis
     case 'progress':
       return applyProgress(table, appliance, { order, sentAtMs, items: body.items });
     case 'recoveryPoint':
-      return;
+      return recordRecoveryPoints(df.getClient(context), { ...appliance, ...body });
     case 'commandResult':
       return applyCommandResult(checkIn, body.result, context);
   }

@@ -7,7 +7,15 @@ import { type OrchestrationContext, type Task } from 'durable-functions';
 import { z } from 'zod';
 import { DomainError, Fault, isRetryable } from '../../shared/fault.ts';
 import { changeJob, ensureJob } from '../../shared/job/job-store.ts';
-import { beginTask, endJob, endTask, type Job, JobStart, Outcome } from '../../shared/job/job.ts';
+import {
+  beginTask,
+  endJob,
+  endTask,
+  type Job,
+  noteAffected,
+  JobStart,
+  Outcome,
+} from '../../shared/job/job.ts';
 import { type TaskName } from '../../shared/job/scenario.ts';
 import { activity } from '../edge/activity.ts';
 import { services } from '../services.ts';
@@ -50,6 +58,7 @@ const Change = z.discriminatedUnion('do', [
   z.object({ do: z.literal('start'), start: JobStart }),
   z.object({ do: z.literal('begin'), task: z.string(), atMs: z.number() }),
   z.object({ do: z.literal('end'), task: z.string(), outcome: Outcome, atMs: z.number() }),
+  z.object({ do: z.literal('note'), affected: z.record(z.string(), z.string()) }),
   z.object({ do: z.literal('finish'), outcome: Outcome, atMs: z.number() }),
 ]);
 type Change = z.infer<typeof Change>;
@@ -71,6 +80,7 @@ const recordJob = activity(
 function applyChange(job: Job, change: Change): Job {
   if (change.do === 'begin') return beginTask(job, change.task, change.atMs);
   if (change.do === 'end') return endTask(job, change.task, change);
+  if (change.do === 'note') return noteAffected(job, change.affected);
   return change.do === 'finish' ? endJob(job, change.outcome, change.atMs) : job;
 }
 
@@ -126,6 +136,11 @@ export function* runTask<T>(
     yield* record(job, { do: 'end', task, outcome: failureOf(error), atMs: now(job.context) });
     throw error;
   }
+}
+
+/** Adds to the job what it found or made, by name: affectedObjectDetails. */
+export function* noteJob(job: JobRun, affected: Record<string, string>): Generator<Task, void, unknown> {
+  yield* record(job, { do: 'note', affected });
 }
 
 function* outcomeOf(

@@ -107,6 +107,12 @@ export function endJob(job: Job, outcome: Outcome, atMs: number): Job {
   return { ...job, state: outcome.state, tasks, errors, endedAtMs: atMs };
 }
 
+/** What the job found or made, by name. */
+export function noteAffected(job: Job, affected: Record<string, string>): Job {
+  if (Object.entries(affected).every(([key, value]) => job.affected[key] === value)) return job;
+  return { ...job, affected: { ...job.affected, ...affected } };
+}
+
 /** Somebody wants the job to stop. It ends when its present step has noticed. */
 export function requestCancel(job: Job, atMs: number): Job {
   if (isOver(job.state) || job.cancelRequestedAtMs !== undefined) return job;

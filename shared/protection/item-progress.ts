@@ -70,26 +70,36 @@ export function diskAnswers(facts: ProgressFacts, view: ItemProgressView) {
 }
 
 function copyAnswer(disk: ItemDisk, { progress, nowMs }: ProgressFacts, view: ItemProgressView) {
-  const told = progress?.progress;
-  const own = told?.disks.find(({ diskId }) => diskId === disk.diskId);
-  const processed = own?.processedBytes ?? 0;
-  const total = own?.totalBytes ?? disk.sizeBytes;
-  const isCopy = view.stage !== 'DifferentialSync';
-  return {
-    resyncRequired: 'NotRequired',
-    resyncProgressPercentage: isCopy ? percentOf(processed, total) : 0,
-    resyncDurationInSeconds: isCopy ? (secondsSince(told?.startedAtMs, nowMs) ?? 0) : 0,
-    sourceDataInMegaBytes: isCopy ? 0 : Math.max(0, total - processed) / MiB,
-    psDataInMegaBytes: 0,
-    targetDataInMegaBytes: 0,
+  const { processed, total } = toldOf(disk, progress);
+  const startedAtMs = progress?.progress.startedAtMs;
+  const transferred = {
     resyncProcessedBytes: processed,
     resyncTotalTransferredBytes: Math.round(processed * view.compression),
     resyncLast15MinutesTransferredBytes: Math.round(view.bytesPerSecond * view.compression * 900),
     resyncLastDataTransferTimeUTC: isoTime(progress?.sentAtMs),
-    resyncStartTime: isoTime(told?.startedAtMs),
-    progressHealth: isCopy ? 'Normal' : 'None',
+    resyncStartTime: isoTime(startedAtMs),
+    resyncRequired: 'NotRequired',
+    psDataInMegaBytes: 0,
+    targetDataInMegaBytes: 0,
     progressStatus: view.health,
   };
+  if (view.stage === 'DifferentialSync') {
+    const sourceDataInMegaBytes = Math.max(0, total - processed) / MiB;
+    const idle = { resyncProgressPercentage: 0, resyncDurationInSeconds: 0, progressHealth: 'None' };
+    return { ...transferred, ...idle, sourceDataInMegaBytes };
+  }
+  return {
+    ...transferred,
+    resyncProgressPercentage: percentOf(processed, total),
+    resyncDurationInSeconds: secondsSince(startedAtMs, nowMs) ?? 0,
+    progressHealth: 'Normal',
+    sourceDataInMegaBytes: 0,
+  };
+}
+
+function toldOf(disk: ItemDisk, progress: KeptProgress | undefined): { processed: number; total: number } {
+  const own = progress?.progress.disks.find(({ diskId }) => diskId === disk.diskId);
+  return { processed: own?.processedBytes ?? 0, total: own?.totalBytes ?? disk.sizeBytes };
 }
 
 function stageOf(isCopy: boolean, phase: string): ItemProgressView['stage'] {

@@ -1,0 +1,91 @@
+/** What the jobs of protected items have in common: which item, and changes of its row. */
+import { z } from 'zod';
+import { forgetItem as forget } from '../../shared/protection/forget-item.ts';
+import { changeItem, itemNotFound } from '../../shared/protection/protected-item-store.ts';
+import { type ProtectedItem } from '../../shared/protection/protected-item.ts';
+import {
+  agentReady,
+  disabling,
+  jobLeaves,
+  jobTakes,
+  nowProtected,
+  replicationStarted,
+} from '../../shared/protection/transitions.ts';
+import { activity } from '../edge/activity.ts';
+import { services } from '../services.ts';
+import { type JobRun, VaultRefSchema } from './run-job.ts';
+
+/** Which item a job is about: enough to find, and to remove, all there is of it. */
+export const ItemHandleSchema = z.object({
+  fabricName: z.string(),
+  containerName: z.string(),
+  itemName: z.string(),
+  protectedItemId: z.uuid(),
+  protectableItemName: z.string(),
+  applianceId: z.uuid(),
+});
+export type ItemHandleInput = z.infer<typeof ItemHandleSchema>;
+
+export const ItemInput = z.object({ vault: VaultRefSchema, item: ItemHandleSchema, jobId: z.uuid() });
+
+/** What activities are told of the item of a job. */
+export function itemInput(job: JobRun, item: ItemHandleInput): z.infer<typeof ItemInput> {
+  return { vault: job.vault, item, jobId: job.jobId };
+}
+
+/** The handle of an item that has a row. */
+export function handleOf(item: ProtectedItem): ItemHandleInput {
+  const { fabricName, containerName, itemName, protectedItemId, applianceId } = item;
+  const { protectableItemName } = item.machine;
+  return { fabricName, containerName, itemName, protectedItemId, protectableItemName, applianceId };
+}
+
+const Transition = z.discriminatedUnion('to', [
+  z.object({ to: z.literal('agentReady'), version: z.string().optional() }),
+  z.object({ to: z.literal('replicationStarted') }),
+  z.object({ to: z.literal('taken'), scenario: z.enum(['IrCompletion']), atMs: z.number() }),
+  z.object({ to: z.literal('protected'), atMs: z.number() }),
+  z.object({ to: z.literal('disabling'), atMs: z.number() }),
+  z.object({ to: z.literal('left') }),
+]);
+
+/**
+ * Applies one transition of shared/protection to the item's row. Done again it changes nothing.
+ * @throws ResourceNotFound when the item is gone.
+ */
+export const moveItem = activity(
+  'moveItem',
+  { input: ItemInput.extend({ transition: Transition }), output: z.void() },
+  async ({ vault, item, jobId, transition }) => {
+    const changed = await changeItem(services().table, vault, item, (row) => applied(row, jobId, transition));
+    if (changed === undefined) throw itemNotFound(item);
+  },
+);
+
+/** Removes the item with its data, its rows and its claim on the machine. */
+export const forgetItem = activity(
+  'forgetItem',
+  { input: ItemInput, output: z.void() },
+  async ({ vault, item }) => {
+    await forget(services(), vault, item);
+  },
+);
+
+function applied(row: ProtectedItem, jobId: string, transition: z.infer<typeof Transition>): ProtectedItem {
+  switch (transition.to) {
+    case 'agentReady':
+      return agentReady(row, { jobId, version: transition.version });
+    case 'replicationStarted':
+      return jobLeaves(replicationStarted(row, jobId), jobId);
+    case 'taken':
+      return jobTakes(row, { jobId, scenario: transition.scenario, startedAtMs: transition.atMs });
+    case 'protected':
+      return jobLeaves(nowProtected(row, transition.atMs), jobId);
+    case 'disabling':
+      return disabling(row, { jobId, scenario: 'DisableDr', startedAtMs: transition.atMs });
+    case 'left':
+      return jobLeaves(row, jobId);
+    default:
+      return row;
+  }
+}
