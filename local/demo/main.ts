@@ -164,7 +164,7 @@ async function end(): Promise<void> {
 function fail(sentence: string): void {
   if (ending) return;
   process.stderr.write(`\n${sentence}\n`);
-  end().finally(() => process.exit(1));
+  void end().finally(() => process.exit(1));
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -175,7 +175,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.exit(130);
     }
     process.stderr.write('\nStopping; Ctrl-C again kills.\n');
-    end().finally(() => process.exit(130));
+    void end().finally(() => process.exit(130));
   });
 }
 
