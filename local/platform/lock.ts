@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
@@ -9,7 +9,8 @@ import { DatabaseSync } from 'node:sqlite';
  * @throws when another platform runs on the folder
  */
 export function lockDataFolder(dataFolder: string): () => void {
-  mkdirSync(dataFolder, { recursive: true, mode: 0o700 });
+  mkdirSync(dataFolder, { recursive: true });
+  chmodSync(dataFolder, 0o700);
   const pidPath = join(dataFolder, 'lock.pid');
   const database = new DatabaseSync(join(dataFolder, 'lock.sqlite'));
   try {

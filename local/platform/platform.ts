@@ -74,6 +74,15 @@ function checkApp(appFolder: string): void {
   }
 }
 
+/** The last run's configuration. It can be of another version, and nothing is lost without it. */
+function readLastConfig(dataFolder: string): LocalConfig | undefined {
+  try {
+    return readConfig(dataFolder);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Entry file of a child process. */
 function entry(path: string): string {
   return new URL(path, import.meta.url).pathname;
@@ -105,7 +114,7 @@ class RunningPlatform implements Platform {
   }
 
   async start(): Promise<void> {
-    const last = readConfig(this.#dataFolder);
+    const last = readLastConfig(this.#dataFolder);
     if (last !== undefined) await waitForOrphans(last.pids);
     const ports = await choosePorts(last?.ports, this.#options.usualPorts ?? false);
     const authority = await createAuthority(join(this.#dataFolder, 'ca'));

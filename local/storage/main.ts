@@ -14,17 +14,23 @@ const { values } = parseArgs({
   },
 });
 
+const wished = {
+  blob: Number(values['blob-port']),
+  queue: Number(values['queue-port']),
+  table: Number(values['table-port']),
+};
+
 await runChild('storage', async (fail) => {
   const dataFolder = values['data-folder'];
   if (dataFolder === undefined) throw new Error('--data-folder is missing');
   const storage = await startStorage({
     dataFolder,
-    ports: {
-      blob: Number(values['blob-port']),
-      queue: Number(values['queue-port']),
-      table: Number(values['table-port']),
-    },
+    ports: wished,
     onFailure: fail,
   });
+  for (const [service, port] of Object.entries(wished)) {
+    const taken = port !== 0 && storage.ports[service as keyof typeof wished] !== port;
+    if (taken) throw new Error(`port ${port} (${service}) is taken by another process`);
+  }
   return { ready: { ports: storage.ports }, close: () => storage.close() };
 });
