@@ -89,10 +89,6 @@ export class CheckInSender {
     this.#wakeUp.wake();
   }
 
-  forgetProgress(protectedItemId: string): void {
-    this.#progress.delete(protectedItemId);
-  }
-
   /** Sends no more; what is in the outbox goes out after the next start. */
   async close(): Promise<void> {
     this.#closing.abort();

@@ -4,7 +4,7 @@ import { DomainError, isRetryable, type Fault } from '../../shared/fault.ts';
 import type { ApplianceStatus } from '../../shared/wire/appliance-control.ts';
 import { ApplianceTokens, type ContainerGrant } from '../../shared/wire/registration.ts';
 import { log } from '../log.ts';
-import { BackOff } from './back-off.ts';
+import { BackOff, delay } from './back-off.ts';
 import type { Identity, Registration } from './identity.ts';
 import { clockDifference, refuseSkew, vaultUrl } from './registration.ts';
 import { WakeUp } from './wake-up.ts';

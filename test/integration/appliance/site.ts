@@ -7,13 +7,9 @@ import {
   StorageSharedKeyCredential,
 } from '@azure/storage-blob';
 import { compactVerify, importJWK } from 'jose';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { setUp } from '../../../appliance/setup/set-up.ts';
 import { startServiceBus, type RunningServiceBus } from '../../../local/service-bus/broker.ts';
@@ -22,6 +18,7 @@ import { queueConnectionString } from '../../../shared/fabric/service-bus-grant.
 import { CheckIn, CheckInBody, CheckInMessage } from '../../../shared/wire/check-in.ts';
 import type { CommandBody, CommandResult } from '../../../shared/wire/command.ts';
 import type { ApplianceTokens, ContainerGrant } from '../../../shared/wire/registration.ts';
+import { ApplianceProcess } from './appliance-process.ts';
 import { VaultServer } from './vault-server.ts';
 
 const rules = [
@@ -44,7 +41,7 @@ export class Site {
   #broker: RunningServiceBus;
   #client: ServiceBusClient | undefined;
   #receiver: ServiceBusReceiver | undefined;
-  #child: ChildProcess | undefined;
+  #process: ApplianceProcess | undefined;
   /** All check-ins so far, in the order they were read. */
   readonly checkIns: ReadCheckIn[] = [];
 
@@ -95,28 +92,12 @@ export class Site {
 
   /** Runs the appliance as a process of its own; resolves when it says it is ready. */
   async run(): Promise<void> {
-    const main = fileURLToPath(new URL('../../../appliance/main.ts', import.meta.url));
-    const child = spawn(process.execPath, [main, '--data-folder', this.dataFolder, '--json'], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    this.#child = child;
-    child.stderr.pipe(createWriteStream(this.logPath, { flags: 'a' }));
-    await new Promise<void>((resolve, reject) => {
-      createInterface(child.stdout).once('line', () => resolve());
-      child.once('exit', (code) =>
-        reject(new Error(`The appliance ended with ${code}; see ${this.logPath}`)),
-      );
-    });
+    this.#process = await ApplianceProcess.start(this.dataFolder, this.logPath);
   }
 
   /** Ends the appliance's process; resolves with its exit code, or null when it was killed. */
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null> {
-    const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null)
-      return child?.exitCode ?? null;
-    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
-    child.kill(signal);
-    return ended;
+    return (await this.#process?.end(signal)) ?? null;
   }
 
   async send(commandId: string, body: CommandBody): Promise<void> {
