@@ -1,6 +1,11 @@
 // The decision of an orchestration. Its answer lists all actions since the start, in order; this plays them
 // against the history, as the host does: one top-level action after the other, each awaited, ids given in the order
 // in which tasks are scheduled. A task whose id has no Scheduled/Created event yet is new work.
+//
+// An action ends for the orchestrator, which then goes on, and it settles for the host, which awaits it to the end.
+// The two differ for Task.all alone: it ends with its first failure and settles with its last task. What the
+// orchestrator schedules in between has its id at once, as the library counts, but is held back until then: an undo
+// begins when what it undoes has ended.
 import { NotSupportedError } from '../bindings.ts';
 import {
   ActionType,
@@ -31,6 +36,9 @@ export type Decision = {
 export class NonDeterministicError extends Error {}
 
 type Ended = (failed: boolean) => void;
+/** What is called when an action ends, and when it settles, which is never before. */
+type Callbacks = { ended: Ended; settled: () => void };
+type HeldTask = { event: HistoryEvent; position: number };
 type ScheduledTask = { type: keyof typeof EventType; fields: Partial<HistoryEvent> };
 
 /** Plays an orchestrator's actions against its history. @throws NonDeterministicError, NotSupportedError */
@@ -47,9 +55,14 @@ class Replay {
   readonly #waits = new Map<string, Ended[]>();
   readonly #unread = new Map<string, HistoryEvent[]>();
   readonly #scheduled: HistoryEvent[] = [];
+  /** Positions of the top-level actions that have begun and not settled. */
+  readonly #unsettled = new Set<number>();
+  #held: HeldTask[] = [];
   #nextId = 0;
   #position = 0;
   #isAwaiting = false;
+  /** Whether tasks that are being scheduled have to wait for an earlier action to settle. */
+  #isHolding = false;
   #nowMs = 0;
 
   constructor(actions: Action[], history: HistoryEvent[]) {
@@ -97,38 +110,54 @@ class Replay {
   /** Begins top-level actions until one has to be awaited. */
   #advance(): void {
     while (!this.#isAwaiting) {
-      const action = this.#actions[this.#position];
+      const position = this.#position;
+      const action = this.#actions[position];
       if (action === undefined) return;
       this.#position += 1;
       this.#isAwaiting = true;
-      this.#begin(action, () => {
-        this.#isAwaiting = false;
+      this.#isHolding = this.#unsettled.size > 0;
+      this.#unsettled.add(position);
+      this.#begin(action, {
+        ended: () => {
+          this.#isAwaiting = false;
+        },
+        settled: () => this.#settle(position),
       });
+      this.#isHolding = false;
     }
   }
 
-  #begin(action: Action, ended: Ended): void {
+  #settle(position: number): void {
+    this.#unsettled.delete(position);
+    const isHeld = (held: HeldTask): boolean => [...this.#unsettled].some((other) => other < held.position);
+    this.#scheduled.push(...this.#held.filter((held) => !isHeld(held)).map(({ event }) => event));
+    this.#held = this.#held.filter(isHeld);
+  }
+
+  #begin(action: Action, callbacks: Callbacks): void {
     switch (action.actionType) {
       case ActionType.CallActivity:
       case ActionType.CallSubOrchestrator:
-        this.#schedule(callOf(action), ended);
+        this.#schedule(callOf(action), both(callbacks));
         return;
       case ActionType.CallActivityWithRetry:
       case ActionType.CallSubOrchestratorWithRetry:
-        this.#attempt(action, 1, ended);
+        this.#attempt(action, 1, both(callbacks));
         return;
       case ActionType.ContinueAsNew:
-        ended(false);
+        both(callbacks)(false);
         return;
       case ActionType.CreateTimer:
-        this.#beginTimer(action, ended);
+        this.#beginTimer(action, callbacks);
         return;
       case ActionType.WaitForExternalEvent:
-        this.#wait(action.externalEventName ?? '', ended);
+        this.#wait(action.externalEventName ?? '', both(callbacks));
         return;
       case ActionType.WhenAny:
+        this.#beginAny(action.compoundActions ?? [], callbacks);
+        return;
       case ActionType.WhenAll:
-        this.#beginCompound(action, ended);
+        this.#beginAll(action.compoundActions ?? [], callbacks);
         return;
       default:
         throw new NotSupportedError(describeAction(action.actionType));
@@ -140,20 +169,22 @@ class Replay {
     this.#nextId += 1;
     const made = historyEvent(task.type, { ...task.fields, EventId: id });
     const created = this.#created.get(id);
-    if (created === undefined) this.#scheduled.push(made);
-    else if (created.EventType !== made.EventType || created.Name !== made.Name) {
-      throw new NonDeterministicError(
-        `task ${id} was ${created.Name ?? 'a timer'} and is now ${made.Name ?? 'a timer'}; ` +
-          'an orchestrator must do the same each time it is replayed',
-      );
-    }
+    if (created !== undefined) checkSame(id, created, made);
+    else if (this.#isHolding) this.#held.push({ event: made, position: this.#position - 1 });
+    else this.#scheduled.push(made);
     this.#open.set(id, ended);
     return id;
   }
 
-  #beginTimer(action: Action, ended: Ended): void {
-    const id = this.#schedule({ type: 'TimerCreated', fields: { FireAt: action.fireAt ?? '' } }, ended);
-    if (action.isCanceled === true) this.#canceled.add(id);
+  /** A timer that is cancelled never ends, and is not awaited. */
+  #beginTimer(action: Action, callbacks: Callbacks): void {
+    const id = this.#schedule(
+      { type: 'TimerCreated', fields: { FireAt: action.fireAt ?? '' } },
+      both(callbacks),
+    );
+    if (action.isCanceled !== true) return;
+    this.#canceled.add(id);
+    callbacks.settled();
   }
 
   /** After each failure comes a timer, after the last one too (then of no delay): the library counts on it. */
@@ -174,16 +205,25 @@ class Replay {
     });
   }
 
-  /** Both end without failing as far as the list of actions goes: the orchestrator itself handles errors. */
-  #beginCompound(action: Action, ended: Ended): void {
-    const children = action.compoundActions ?? [];
-    let missing = action.actionType === ActionType.WhenAny ? 1 : children.length;
-    for (const child of children) {
-      this.#begin(child, () => {
-        missing -= 1;
-        if (missing === 0) ended(false);
-      });
-    }
+  #beginAny(children: Action[], callbacks: Callbacks): void {
+    const ended = once(() => callbacks.ended(false));
+    const settled = once(callbacks.settled);
+    for (const child of children) this.#begin(child, { ended, settled });
+  }
+
+  #beginAll(children: Action[], callbacks: Callbacks): void {
+    let unended = children.length;
+    let unsettled = children.length;
+    const end = once(callbacks.ended);
+    const ended = (failed: boolean): void => {
+      unended -= 1;
+      if (failed || unended === 0) end(failed);
+    };
+    const settled = (): void => {
+      unsettled -= 1;
+      if (unsettled === 0) callbacks.settled();
+    };
+    for (const child of children) this.#begin(child, { ended, settled });
   }
 
   #wait(name: string, ended: Ended): void {
@@ -203,6 +243,30 @@ class Replay {
     if (ended === undefined) this.#unread.set(name, [...(this.#unread.get(name) ?? []), event]);
     else ended(false);
   }
+}
+
+/** For actions that settle when they end. */
+function both({ ended, settled }: Callbacks): Ended {
+  return (failed) => {
+    ended(failed);
+    settled();
+  };
+}
+
+function once<T extends unknown[]>(call: (...parameters: T) => void): (...parameters: T) => void {
+  let isCalled = false;
+  return (...parameters) => {
+    if (!isCalled) call(...parameters);
+    isCalled = true;
+  };
+}
+
+function checkSame(id: number, created: HistoryEvent, made: HistoryEvent): void {
+  if (created.EventType === made.EventType && created.Name === made.Name) return;
+  throw new NonDeterministicError(
+    `task ${id} was ${created.Name ?? 'a timer'} and is now ${made.Name ?? 'a timer'}; ` +
+      'an orchestrator must do the same each time it is replayed',
+  );
 }
 
 function callOf(action: Action): ScheduledTask {
