@@ -75,8 +75,10 @@ export class TokenKeeper {
   async grant(protectedItemId: string): Promise<ContainerGrant> {
     const granted = this.#findGrant(protectedItemId);
     if (granted !== undefined) return granted;
-    if (this.find() === undefined || performance.now() - this.#renewedAt > earlyRenewalMs)
-      await this.#renew();
+    const renewedAgoMs = performance.now() - this.#renewedAt;
+    if (this.find() !== undefined)
+      await delay(Math.max(0, earlyRenewalMs - renewedAgoMs), this.#closing.signal);
+    await this.#renew();
     const renewed = this.#findGrant(protectedItemId);
     if (renewed !== undefined) return renewed;
     throw new DomainError({
