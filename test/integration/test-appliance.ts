@@ -71,6 +71,7 @@ export class TestAppliance {
   readonly vaultName: string;
   readonly registration: RegistrationResult;
   readonly signing: KeyPair;
+  readonly encryption: KeyPair;
   readonly commands: Command[] = [];
   /** How commands end; undefined: not answered. */
   answer: (command: Command) => Promise<Omit<CommandResult, 'commandId'> | undefined> = async () => ({
@@ -82,12 +83,13 @@ export class TestAppliance {
   private constructor(
     platform: TestPlatform,
     vaultName: string,
-    own: { registration: RegistrationResult; signing: KeyPair },
+    own: { registration: RegistrationResult; signing: KeyPair; encryption: KeyPair },
   ) {
     this.platform = platform;
     this.vaultName = vaultName;
     this.registration = own.registration;
     this.signing = own.signing;
+    this.encryption = own.encryption;
   }
 
   static async register(platform: TestPlatform, vaultName: string): Promise<TestAppliance> {
@@ -96,7 +98,7 @@ export class TestAppliance {
     const path = `${platform.vaultId(vaultName)}/secondsite/registrations`;
     const answer = await platform.request('POST', path, { body, role: null });
     const registration = RegistrationResult.parse(answer.body);
-    const appliance = new TestAppliance(platform, vaultName, { registration, signing: keys.signing });
+    const appliance = new TestAppliance(platform, vaultName, { registration, ...keys });
     await appliance.#listen();
     return appliance;
   }

@@ -1,0 +1,129 @@
+/** What an appliance does for replication, on the true wire: opens the data key, writes segments and points. */
+import { randomBytes } from 'node:crypto';
+import { compactDecrypt } from 'jose';
+import { BlobReplicaStore } from '../../shared/replica/blob-replica-store.ts';
+import { writePoint } from '../../shared/replica/chain.ts';
+import { sealFrame } from '../../shared/replica/frame.ts';
+import { type ChainHead, genesisHead } from '../../shared/replica/point.ts';
+import { MemorySink } from '../../shared/replica/segment-sink.ts';
+import { SegmentWriter } from '../../shared/replica/segment-writer.ts';
+import { type Command, type CommandResult } from '../../shared/wire/command.ts';
+import { type TestAppliance } from './test-appliance.ts';
+
+type Answer = Omit<CommandResult, 'commandId'> | undefined;
+type Start = Extract<Command['body'], { kind: 'startReplication' }>;
+
+/** Bytes of the one extent that each point brings. */
+export const extentBytes = 64 * 1024;
+
+/** One item as its appliance replicates it. */
+class TestReplica {
+  readonly #appliance: TestAppliance;
+  readonly #start: Start;
+  readonly dataKey: Uint8Array;
+  #head: ChainHead;
+
+  constructor(appliance: TestAppliance, start: Start, dataKey: Uint8Array) {
+    this.#appliance = appliance;
+    this.#start = start;
+    this.dataKey = dataKey;
+    this.#head = genesisHead(start.protectedItemId);
+  }
+
+  async progress(): Promise<void> {
+    const { protectedItemId, disks } = this.#start;
+    await this.#appliance.checkIn({
+      kind: 'progress',
+      items: [
+        {
+          protectedItemId,
+          phase: 'InitialReplication',
+          cycle: 1,
+          disks: disks.map(({ diskId, sizeBytes }) => ({
+            diskId,
+            totalBytes: sizeBytes,
+            processedBytes: sizeBytes / 4,
+          })),
+          uploadedBytes: 1_000,
+          bytesPerSecond: 1_048_576,
+          startedAtMs: Date.now(),
+        },
+      ],
+    });
+  }
+
+  /** Writes the next point: one changed extent. Tells of it `times` times. */
+  async point(times = 1): Promise<number> {
+    const { protectedItemId, disks } = this.#start;
+    const { replicas } = await this.#appliance.tokens();
+    const grant = replicas.find((one) => one.protectedItemId === protectedItemId)?.grant;
+    if (grant === undefined) throw new Error('The vault grants no container for the item');
+    const log = { store: new BlobReplicaStore(grant), itemId: protectedItemId, dataKey: this.dataKey };
+    const sink = new MemorySink();
+    const writer = await SegmentWriter.create({ ...log, sequence: this.#head.sequence + 1 }, sink);
+    const data = randomBytes(extentBytes);
+    await writer.append(sealFrame(writer.reserve(), { disk: 0, offsetBytes: 0, data }));
+    const sealed = await writer.finish();
+    await log.store.putIfAbsent(sealed.name, sink.bytes(), { md5: sealed.md5 });
+    const manifest = disks.map(({ diskId, sizeBytes }, number) => ({
+      number,
+      id: diskId,
+      sizeBytes,
+      sectorBytes: 512 as const,
+    }));
+    this.#head = await writePoint(log, {
+      head: this.#head,
+      consistency: 'CrashConsistent',
+      time: new Date(),
+      disks: manifest,
+      segments: [sealed],
+    });
+    for (let told = 0; told < times; told += 1) {
+      const { sequence } = this.#head;
+      await this.#appliance.checkIn({
+        kind: 'recoveryPoint',
+        protectedItemId,
+        sequence,
+        changedBytes: extentBytes,
+        uploadedBytes: sealed.sizeBytes,
+      });
+    }
+    return this.#head.sequence;
+  }
+}
+
+/** Answers commands as an appliance that replicates, until a test says otherwise. */
+export class TestReplication {
+  readonly replicas = new Map<string, TestReplica>();
+  readonly appliance: TestAppliance;
+  /** What a kind of command is answered with in place of doing it; undefined: nothing. */
+  readonly instead = new Map<Command['body']['kind'], () => Answer>();
+
+  constructor(appliance: TestAppliance) {
+    this.appliance = appliance;
+    appliance.answer = (command) => this.#answer(command);
+  }
+
+  /** Kinds of the commands so far that were about this item. */
+  kindsFor(protectedItemId: string): string[] {
+    return this.appliance.commands
+      .filter(({ body }) => 'protectedItemId' in body && body.protectedItemId === protectedItemId)
+      .map(({ body }) => body.kind);
+  }
+
+  async #answer({ body }: Command): Promise<Answer> {
+    const other = this.instead.get(body.kind);
+    if (other !== undefined) return other();
+    if (body.kind === 'prepareMachine')
+      return { outcome: 'succeeded', agentVersion: '0.1.0', osName: 'Debian 12' };
+    if (body.kind === 'startReplication') await this.#start(body);
+    if (body.kind !== 'createRecoveryPoint') return { outcome: 'succeeded' };
+    const pointSequence = await this.replicas.get(body.protectedItemId)?.point();
+    return pointSequence === undefined ? { outcome: 'failed' } : { outcome: 'succeeded', pointSequence };
+  }
+
+  async #start(body: Start): Promise<void> {
+    const { plaintext } = await compactDecrypt(body.sealedDataKey, this.appliance.encryption.privateKey);
+    this.replicas.set(body.protectedItemId, new TestReplica(this.appliance, body, plaintext));
+  }
+}
