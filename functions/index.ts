@@ -14,3 +14,4 @@ import './http/protectable-items.ts';
 import './http/vcenters.ts';
 import './orchestrations/fabric-jobs.ts';
 import './messages/check-ins.ts';
+import './http/target-environment.ts';

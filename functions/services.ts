@@ -1,9 +1,11 @@
 /** The app's settings and what is made of them. The only place that reads environment variables. */
+import { type TokenCredential } from '@azure/core-auth';
 import { ServiceBusClient } from '@azure/service-bus';
 import { BlobServiceClient } from '@azure/storage-blob';
 import { z } from 'zod';
 import { CommandQueues } from '../shared/command/command-queue.ts';
 import { Table } from '../shared/store/table.ts';
+import { type TargetAccess } from '../shared/target/target-environment.ts';
 import { type VaultKey, openVaultKey } from '../shared/vault/vault-key.ts';
 import { type Caller, bearerTokenCheck } from './edge/authenticate.ts';
 
@@ -48,6 +50,8 @@ export type Services = {
   commandQueues: CommandQueues;
   vaultKey: VaultKey;
   checkBearerToken(authorization: string | null): Promise<Caller>;
+  /** How the target subscription is asked. */
+  targetAccess: () => Promise<TargetAccess>;
 };
 
 /** Name of the one table. */
@@ -89,8 +93,19 @@ function makeServices(settings: Settings): Services {
         }),
       }),
   );
+  let credential: TokenCredential | undefined;
   return {
     settings,
+    targetAccess: async () => {
+      // Imported when it is first needed: it is slow to load.
+      const { DefaultAzureCredential } = await import('@azure/identity');
+      credential ??= new DefaultAzureCredential();
+      return {
+        endpoint: settings.TARGET_RESOURCE_MANAGER,
+        scope: settings.TARGET_TOKEN_SCOPE,
+        credential,
+      };
+    },
     table: new Table(settings.STATE_STORAGE, tableName),
     checkBearerToken,
     get replicaStorage() {
