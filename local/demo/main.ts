@@ -121,7 +121,7 @@ async function proveAll(parts: {
   });
   const { containerName, anchor } = await road.replicaLog(machine);
   const log = await openReplicaLog(platform.config, containerName);
-  await proveChain(reporter, log, anchor);
+  await proveChain(reporter, log, { containerName, anchor });
   for (const [sequence, diskThen] of disksThen)
     await proveRestore(reporter, log, { sequence, diskThen, folder });
 }

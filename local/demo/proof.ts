@@ -30,7 +30,7 @@ export async function openReplicaLog(config: LocalConfig, containerName: string)
 export async function proveChain(
   reporter: Reporter,
   log: ReplicaLog,
-  anchor: { sequence: number; hash: string },
+  { containerName, anchor }: { containerName: string; anchor: { sequence: number; hash: string } },
 ): Promise<void> {
   await reporter.step('Verify the chain', async (progress) => {
     const found = await verifyChain(log, {
@@ -43,7 +43,7 @@ export async function proveChain(
     if (defect) throw new Error(`The replica log is damaged: ${defect.blob}: ${defect.detail}`);
     const { points, segments, bytesRead } = found;
     const said = `${points} points, ${segments} segments, ${describeBytes(bytesRead)}: nothing missing, reordered or altered`;
-    return { said, figures: { points, segments, bytesRead }, result: undefined };
+    return { said, figures: { containerName, points, segments, bytesRead }, result: undefined };
   });
 }
 
