@@ -24,8 +24,8 @@ export class OutgoingLink implements Consumer {
   /** Messages taken in receive-and-delete mode whose removal is not committed yet. */
   #owed = 0;
   #closed = false;
-  /** It had credit, but the session could not take more: wait for the session. */
-  #starved = false;
+  /** The transfer at which the client was last asked for window. */
+  #askedAt = -1;
 
   constructor(link: Sender, source: Source, beforeWrites: () => void) {
     this.#link = link;
@@ -53,20 +53,28 @@ export class OutgoingLink implements Consumer {
     const credit = linkInternals(this.#link).credit - this.#owed;
     if (credit <= 0) return 0;
     const { outgoing } = sessionInternals(this.session);
-    const unsent = outgoing.next_delivery_id - outgoing.next_pending_delivery;
+    if (outgoing.next_delivery_id > outgoing.next_pending_delivery) return 0;
     const room = Math.min(outgoing.deliveries.available() - this.#owed, outgoing.transfer_window());
-    this.#starved = unsent > 0 || room <= 0;
-    return this.#starved ? 0 : Math.min(credit, room);
+    return Math.max(0, Math.min(credit, room));
   }
 
-  /** Called when the session has written what it could: what waited for it can go on. */
+  /** Called when the session has written what it could and dropped what is settled: there may be room again. */
   sessionProcessed(): void {
-    if (!this.#starved) return;
-    const { outgoing } = sessionInternals(this.session);
-    if (outgoing.next_delivery_id > outgoing.next_pending_delivery) return;
-    if (outgoing.deliveries.available() === 0 || outgoing.transfer_window() <= 0) return;
-    this.#starved = false;
-    this.requestPump();
+    if (this.#source.lane.ready.length === 0) return;
+    if (this.room() > 0) this.requestPump();
+    else this.#askForWindow();
+  }
+
+  /**
+   * A rhea client whose window ran out by the last transfers it got says nothing when it has room again, until
+   * some frame makes it look; so each time its window is used up it gets a flow frame.
+   */
+  #askForWindow(): void {
+    const internals = sessionInternals(this.session);
+    const { outgoing } = internals;
+    if (outgoing.transfer_window() > 0 || this.#askedAt === outgoing.next_transfer_id) return;
+    this.#askedAt = outgoing.next_transfer_id;
+    internals._write_flow();
   }
 
   take(message: StoredMessage, lock: Lock | undefined): void {

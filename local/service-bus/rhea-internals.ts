@@ -41,10 +41,12 @@ interface RheaSession {
   on_disposition(frame: RheaFrame): void;
   output(frame: unknown): void;
   _process(): void;
+  _write_flow(): void;
   _get_link(frame: RheaFrame): Receiver;
   outgoing: {
     next_delivery_id: number;
     next_pending_delivery: number;
+    next_transfer_id: number;
     deliveries: { available(): number; by_id(id: number): RheaDelivery | undefined };
     transfer_window(): number;
   };

@@ -127,6 +127,32 @@ describe('peek-lock', () => {
   });
 });
 
+test('a receiver that holds all that its window takes goes on as it settles', async () => {
+  const { sender, receiver } = await startQueue();
+  const count = 2300;
+  for (let sent = 0; sent < count; sent += 100) {
+    await sender.sendMessages(Array.from({ length: 100 }, (_, index) => ({ body: sent + index })));
+  }
+  const held: ServiceBusReceivedMessage[] = [];
+  const arrival = (length: number) =>
+    new Promise<void>((resolve) => {
+      const look = () => (held.length >= length ? resolve() : setImmediate(look));
+      look();
+    });
+  receiver.subscribe(
+    {
+      // Held by never coming back: what a handler that waits for something else does.
+      processMessage: (message) => new Promise(() => held.push(message)),
+      processError: async () => undefined,
+    },
+    { autoCompleteMessages: false, maxConcurrentCalls: count },
+  );
+  await arrival(2048);
+  for (const message of held.slice(0, count - 2048)) await receiver.completeMessage(message);
+  await arrival(count);
+  expect(held.map(({ body }) => body as number)).toEqual([...Array(count).keys()]);
+});
+
 describe('receive and delete', () => {
   test('removes a message as it is handed out', async () => {
     const { client, sender } = await startQueue();
