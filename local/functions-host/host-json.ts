@@ -8,18 +8,24 @@ import { parseTimeSpanMs } from './time-span.ts';
 
 const cores = availableParallelism();
 
-const TimeSpan = z.string().transform((text, context) => {
+/** A time span, or -1 for none. */
+const Timeout = z
+  .string()
+  .transform((text, context) => (text === '-1' ? Infinity : readTimeSpan(text, context)));
+const TimeSpan = z.string().transform(readTimeSpan);
+
+function readTimeSpan(text: string, context: z.RefinementCtx): number {
   const parsed = parseTimeSpanMs(text);
   if (parsed === undefined) {
     context.addIssue({ code: 'custom', message: `'${text}' is no time span (hh:mm:ss or d.hh:mm:ss)` });
     return z.NEVER;
   }
   return parsed;
-});
+}
 
 const HostJson = z.object({
   version: z.literal('2.0'),
-  functionTimeout: z.union([z.literal('-1').transform(() => Infinity), TimeSpan]).default(Infinity),
+  functionTimeout: Timeout.default(Infinity),
   logging: z.object({ logLevel: z.record(z.string(), LogLevelName).default({}) }).default({ logLevel: {} }),
   extensions: z
     .object({

@@ -1,8 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
-import type { Storage } from '../../local/storage/storage.ts';
+import { startStorage, type Storage } from '../../local/storage/storage.ts';
 import {
   fixtureApp,
   post,
@@ -62,7 +62,7 @@ type Run = { step: string; run: string };
 test('every orchestration ends, and no committed activity runs again, when the host is killed at any moment', async () => {
   const ids = Array.from({ length: 10 }, (_unused, index) => `journey-${index}`);
   for (const id of ids) await post(`${host.url}/start/journey/${id}`, {});
-  for (let kill = 0; kill < 12; kill += 1) {
+  for (let kill = 0; kill < 8; kill += 1) {
     let isOver = false;
     const watched = host;
     const over = Promise.all(ids.map((id) => waitForEnd(watched.url, id))).then(
@@ -152,4 +152,25 @@ test('what a suspended orchestration has received is kept over a kill', async ()
   expect((await statusOf(host.url, 's')).runtimeStatus).toBe('Suspended');
   await post(`${host.url}/client/resume/s`, { reason: 'on' });
   expect((await waitForEnd(host.url, 's')).output).toEqual([1, 2, 3]);
+});
+
+test('orchestrations wait while storage is away and go on when it is back', async () => {
+  await host.kill();
+  await storage.close();
+  const dataFolder = join(folder.path, 'storage');
+  storage = await startStorage({ dataFolder });
+  host = await start();
+  await post(`${host.url}/start/slowly/slowly`, {});
+  await waitForLines(1, () => false);
+  const { ports } = storage;
+  await storage.close();
+  writeFileSync(`${journalPath()}.slowly`, '');
+  while (!host.log().includes('Storage does not answer')) {
+    await new Promise((resolve) => {
+      setTimeout(resolve, 5);
+    });
+  }
+  storage = await startStorage({ dataFolder, ports });
+  expect((await waitForEnd(host.url, 'slowly')).output).toBe('done');
+  expect(journal()).toEqual(['waits for slowly', 'slowly after']);
 });

@@ -1,10 +1,10 @@
-import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
+import { createAuthority, issueServerCertificate } from '../../local/identity/authority.ts';
 import {
   fixtureApp,
   startHost,
@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  expect(await host.stop()).toBe(0);
+  await host.stop();
   folder.remove();
 });
 
@@ -159,7 +159,7 @@ describe('a request', () => {
         sent += 1;
       },
     });
-    const streamed = fetch(`${host.url}/size`, { method: 'POST', body, duplex: 'half' } as RequestInit).then(
+    const streamed = fetch(`${host.url}/size`, { method: 'POST', body, duplex: 'half' }).then(
       ({ status }) => status,
       () => 413,
     );
@@ -227,31 +227,29 @@ describe('an answer', () => {
   });
 });
 
-describe('keys', () => {
-  test('open what they are for; the header beats the query, and a bad key gets an empty 401', async () => {
-    const keys = JSON.parse(readFileSync(join(folder.path, 'host-keys.json'), 'utf8')) as {
-      masterKey: string;
-      functionKeys: { default: string };
-    };
-    expect(statSync(join(folder.path, 'host-keys.json')).mode & 0o777).toBe(0o600);
-    const get = async (path: string, header?: string): Promise<number> => {
-      const response = await fetch(
-        `${host.url}${path}`,
-        header === undefined ? {} : { headers: { 'x-functions-key': header } },
-      );
-      if (response.status === 401) expect(await response.text()).toBe('');
-      return response.status;
-    };
-    const { masterKey, functionKeys } = keys;
-    expect(await get('/locked')).toBe(401);
-    expect(await get('/locked', functionKeys.default)).toBe(200);
-    expect(await get(`/locked?code=${functionKeys.default}`)).toBe(200);
-    expect(await get(`/locked?code=${functionKeys.default}`, 'wrong')).toBe(401);
-    expect(await get('/locked?code=wrong', functionKeys.default)).toBe(200);
-    expect(await get('/locked/more', functionKeys.default)).toBe(401);
-    expect(await get('/locked/more', masterKey)).toBe(200);
-    expect(await get('/items/1', 'wrong')).toBe(200);
-  });
+/** Status and body of a request that brings a key in its header, or none. */
+async function withKey(path: string, key?: string): Promise<string> {
+  const headers: Record<string, string> = key === undefined ? {} : { 'x-functions-key': key };
+  const response = await fetch(`${host.url}${path}`, { headers });
+  return response.status === 200 ? '200' : `${response.status} '${await response.text()}'`;
+}
+
+test('keys open what they are for; the header beats the query, and a bad key gets an empty 401', async () => {
+  const path = join(folder.path, 'host-keys.json');
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  const { masterKey, functionKeys } = JSON.parse(readFileSync(path, 'utf8')) as {
+    masterKey: string;
+    functionKeys: { default: string };
+  };
+  const key = functionKeys.default;
+  expect(await withKey('/locked')).toBe("401 ''");
+  expect(await withKey('/locked', key)).toBe('200');
+  expect(await withKey(`/locked?code=${key}`)).toBe('200');
+  expect(await withKey(`/locked?code=${key}`, 'wrong')).toBe("401 ''");
+  expect(await withKey('/locked?code=wrong', key)).toBe('200');
+  expect(await withKey('/locked/more', key)).toBe("401 ''");
+  expect(await withKey('/locked/more', masterKey)).toBe('200');
+  expect(await withKey('/items/1', 'wrong')).toBe('200');
 });
 
 test('log levels of host.json hold for a single function', async () => {
@@ -262,37 +260,16 @@ test('log levels of host.json hold for a single function', async () => {
 });
 
 test('it answers by https when it is given key and certificate', async () => {
-  const files = { key: join(folder.path, 'key.pem'), cert: join(folder.path, 'cert.pem') };
-  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
-  execFileSync(
-    'openssl',
-    [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-days',
-      '1',
-      '-keyout',
-      files.key,
-      '-out',
-      files.cert,
-      ...subject,
-    ],
-    { stdio: 'ignore' },
-  );
-  const [key, cert] = [readFileSync(files.key, 'utf8'), readFileSync(files.cert, 'utf8')];
+  const authority = await createAuthority(join(folder.path, 'ca'));
+  const tls = await issueServerCertificate(authority);
   const secure = await startHost({
     appFolder: fixtureApp('http'),
     dataFolder: folder.path,
     settings: {},
-    tls: { key, cert },
+    tls,
   });
   const body = await new Promise<string>((resolve, reject) => {
-    httpsRequest(`${secure.url}/items/1`, { ca: cert }, (response) => {
+    httpsRequest(`${secure.url}/items/1`, { ca: authority.certificatePem }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
       response.on('end', () => resolve(text));

@@ -11,6 +11,7 @@ import { createAppFunctions } from './app-functions.ts';
 import type { ManagementUrls } from './client-binding.ts';
 import { Engine } from './engine.ts';
 import { ManagementApi } from './management-api.ts';
+import { createPatience } from './storage-errors.ts';
 import { TaskHub } from './task-hub.ts';
 
 /** How long a stopping host waits for the steps that are being committed; a lost one is taken again. */
@@ -38,7 +39,8 @@ export async function startDurable(options: {
 }): Promise<Durable> {
   const { durableTask } = options.hostJson.extensions;
   const stopping = new AbortController();
-  const hub = new TaskHub(options.connectionString, durableTask.hubName, stopping.signal);
+  const patience = createPatience(stopping.signal, options.log);
+  const hub = new TaskHub(options.connectionString, durableTask.hubName, patience);
   await hub.ensure();
   const engine = new Engine({
     hub,

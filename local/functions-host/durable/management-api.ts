@@ -19,6 +19,12 @@ type Call = {
   query: Map<string, string>;
 };
 
+/** How long a request waits while storage is away. */
+const answerTimeoutMs = 10_000;
+
+/** Storage did not answer in time. What was asked for may still be done. */
+class StorageAwayError extends Error {}
+
 /** Instances that a list without `top` reads at a time. */
 const listPageSize = 500;
 
@@ -42,7 +48,7 @@ export class ManagementApi {
     }
     const call: Call = { request, response, path: segments, query: readQuery(query) };
     try {
-      await this.#route(call);
+      await answerInTime(this.#route(call));
     } catch (error) {
       if (error instanceof NotSupportedError) {
         // The client shows this text as it is.
@@ -56,25 +62,26 @@ export class ManagementApi {
   }
 
   async #route(call: Call): Promise<void> {
-    const [root, instanceId = '', verb = ''] = call.path;
+    const [root, , verb] = call.path;
     if (root === 'entities') throw new NotSupportedError("the durable client's entities");
+    if (root === 'orchestrators' && call.request.method === 'POST') return this.#start(call);
+    if (root !== 'instances') return answer(call.response, 404);
     if (verb === 'rewind' || verb === 'restart') throw new NotSupportedError(`the durable client's ${verb}`);
-    const { method } = call.request;
-    if (root === 'orchestrators' && method === 'POST') return this.#start(call);
-    if (root === 'instances') {
-      if (method === 'POST') return this.#send(call, instanceId, verb);
-      if (method === 'GET' && verb === '') return this.#get(call, instanceId);
-      if (method === 'DELETE' && verb === '') return this.#delete(call, instanceId);
+    return this.#routeInstance(call);
+  }
+
+  async #routeInstance(call: Call): Promise<void> {
+    const [, instanceId = '', verb = ''] = call.path;
+    switch (`${call.request.method}${verb === '' ? '' : ' verb'}`) {
+      case 'POST verb':
+        return this.#send(call, instanceId, verb);
+      case 'GET':
+        return instanceId === '' ? this.#list(call) : this.#status(call, instanceId);
+      case 'DELETE':
+        return instanceId === '' ? this.#purgeBy(call) : this.#purge(call, instanceId);
+      default:
+        return answer(call.response, 404);
     }
-    return answer(call.response, 404);
-  }
-
-  #get(call: Call, instanceId: string): Promise<void> {
-    return instanceId === '' ? this.#list(call) : this.#status(call, instanceId);
-  }
-
-  #delete(call: Call, instanceId: string): Promise<void> {
-    return instanceId === '' ? this.#purgeBy(call) : this.#purge(call, instanceId);
   }
 
   async #start(call: Call): Promise<void> {
@@ -86,9 +93,8 @@ export class ManagementApi {
     if (input === undefined) return undefined;
     await this.#engine.start({ name, instanceId, input: input.text, version: call.query.get('version') });
     const urls = managementUrlsOf(this.#urls(), instanceId);
-    call.response.setHeader('location', urls['statusQueryGetUri'] ?? '');
-    call.response.setHeader('retry-after', '10');
-    return answer(call.response, 202, urls);
+    const headers = { location: urls['statusQueryGetUri'] ?? '', 'retry-after': '10' };
+    return answer(call.response, 202, urls, headers);
   }
 
   async #status(call: Call, instanceId: string): Promise<void> {
@@ -104,8 +110,7 @@ export class ManagementApi {
     const failed =
       state.status === 'Failed' && call.query.get('returnInternalServerErrorOnFailure') === 'true';
     if (isFinal(state.status)) return answer(call.response, failed ? 500 : 200, payload);
-    call.response.setHeader('retry-after', '5');
-    return answer(call.response, 202, payload);
+    return answer(call.response, 202, payload, { 'retry-after': '5' });
   }
 
   async #list(call: Call): Promise<void> {
@@ -120,10 +125,9 @@ export class ManagementApi {
     const found = page.instances
       .filter(({ state }) => filter.accepts(state))
       .map(({ state }) => statusPayload(state, showInput));
-    if (page.continuationToken !== undefined) {
-      call.response.setHeader('x-ms-continuation-token', page.continuationToken);
-    }
-    return answer(call.response, 200, found);
+    const { continuationToken } = page;
+    const headers = continuationToken === undefined ? {} : { 'x-ms-continuation-token': continuationToken };
+    return answer(call.response, 200, found, headers);
   }
 
   async #purge(call: Call, instanceId: string): Promise<void> {
@@ -193,14 +197,37 @@ async function readJson(call: Call): Promise<{ text: string | null } | undefined
   }
 }
 
-function answer(response: ServerResponse, status: number, body?: unknown): undefined {
+function answer(
+  response: ServerResponse,
+  status: number,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): undefined {
+  // A request that has been told to come again may still be carried out, with nobody left to be told.
+  if (response.headersSent) return undefined;
   const text = body === undefined ? '' : JSON.stringify(body);
-  if (body !== undefined) response.setHeader('content-type', 'application/json; charset=utf-8');
-  response.writeHead(status, { 'content-length': Buffer.byteLength(text) }).end(text);
+  const type = body === undefined ? {} : { 'content-type': 'application/json; charset=utf-8' };
+  response.writeHead(status, { ...headers, ...type, 'content-length': Buffer.byteLength(text) }).end(text);
   return undefined;
 }
 
+async function answerInTime(work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const expired = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(
+      () => reject(new StorageAwayError('the storage of the task hub does not answer; try again later')),
+      answerTimeoutMs,
+    );
+  });
+  try {
+    await Promise.race([work, expired]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 function statusOf(error: unknown): number | undefined {
+  if (error instanceof StorageAwayError) return 503;
   if (error instanceof UnknownOrchestratorError) return 400;
   return error instanceof InstanceExistsError ? 500 : undefined;
 }

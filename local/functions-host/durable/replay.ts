@@ -144,11 +144,19 @@ class Replay {
       case ActionType.CallSubOrchestratorWithRetry:
         this.#attempt(action, 1, both(callbacks));
         return;
-      case ActionType.ContinueAsNew:
-        both(callbacks)(false);
-        return;
       case ActionType.CreateTimer:
         this.#beginTimer(action, callbacks);
+        return;
+      default:
+        this.#beginOther(action, callbacks);
+    }
+  }
+
+  /** The actions that take no id of their own. */
+  #beginOther(action: Action, callbacks: Callbacks): void {
+    switch (action.actionType) {
+      case ActionType.ContinueAsNew:
+        both(callbacks)(false);
         return;
       case ActionType.WaitForExternalEvent:
         this.#wait(action.externalEventName ?? '', both(callbacks));

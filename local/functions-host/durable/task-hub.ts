@@ -10,7 +10,7 @@ import { randomUUID } from 'node:crypto';
 import type { HistoryEvent } from './history.ts';
 import type { InstanceState, Message, RuntimeStatus } from './instance.ts';
 import { isFinal } from './instance.ts';
-import { isConflict, isMissing, retryStorage, statusOf } from './storage-errors.ts';
+import { isConflict, isMissing, retryStorage, statusOf, type StoragePatience } from './storage-errors.ts';
 import { loadText, storeText, textOf, type LongTexts, type Properties } from './stored-text.ts';
 
 /** An instance's state and the version of it that was read. */
@@ -52,16 +52,16 @@ export class TaskHub {
   readonly #table: TableClient;
   readonly #blobs: ContainerClient;
   readonly #longTexts: LongTexts;
-  readonly #signal: AbortSignal;
+  readonly #patience: StoragePatience;
   #lastInboxNumber = 0;
 
-  constructor(connectionString: string, hubName: string, signal: AbortSignal) {
+  constructor(connectionString: string, hubName: string, patience: StoragePatience) {
     const options = { allowInsecureConnection: true, retryOptions: { maxRetries: 0 } };
     this.#table = TableClient.fromConnectionString(connectionString, `${hubName}LocalInstances`, options);
     this.#blobs = BlobServiceClient.fromConnectionString(connectionString, {
       retryOptions: { maxTries: 1 },
     }).getContainerClient(`${hubName.toLowerCase()}-local-longtexts`);
-    this.#signal = signal;
+    this.#patience = patience;
     this.#longTexts = {
       write: async (name, text) => {
         const content = Buffer.from(text);
@@ -315,7 +315,7 @@ export class TaskHub {
   }
 
   #retry<T>(operation: () => Promise<T>): Promise<T> {
-    return retryStorage(operation, this.#signal);
+    return retryStorage(operation, this.#patience);
   }
 }
 

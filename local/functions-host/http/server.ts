@@ -7,6 +7,8 @@ import {
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
+import { KiB } from '../../../shared/bytes.ts';
+
 /** Key and certificate (chain) of the server, both PEM. */
 export type TlsFiles = { key: string; cert: string };
 
@@ -15,6 +17,11 @@ export type ListeningServer = { port: number; close(): Promise<void> };
 
 /** Answers one request; a rejection becomes a 500 without a body, as the real host sends it. */
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+
+/** How long a stopping server waits for requests in work. */
+const closeTimeoutMs = 3_000;
+/** What the real host takes: https://learn.microsoft.com/dotnet/api/microsoft.aspnetcore.server.kestrel.core.kestrelserverlimits */
+const maxHeaderSize = 32 * KiB;
 
 /** Listens for HTTP, or HTTPS when given a key and a certificate. @throws Error when the port is taken */
 export async function listen(options: {
@@ -32,7 +39,9 @@ export async function listen(options: {
     });
   };
   const server =
-    options.tls === undefined ? createHttpServer(onRequest) : createHttpsServer(options.tls, onRequest);
+    options.tls === undefined
+      ? createHttpServer({ maxHeaderSize }, onRequest)
+      : createHttpsServer({ ...options.tls, maxHeaderSize }, onRequest);
   // An app may answer after minutes; a body of 100 MB over a slow link takes a while too.
   server.requestTimeout = 10 * 60_000;
   server.keepAliveTimeout = 65_000;
@@ -51,9 +60,13 @@ function startListening(server: Server, port: number, host: string): Promise<voi
   });
 }
 
-function stopListening(server: Server): Promise<void> {
-  return new Promise((resolve) => {
+/** Lets requests in work be answered, for a while. */
+async function stopListening(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
     server.close(() => resolve());
-    server.closeAllConnections();
   });
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), closeTimeoutMs);
+  await closed;
+  clearTimeout(timer);
 }

@@ -1,7 +1,7 @@
 import { TableClient } from '@azure/data-tables';
 import { z } from 'zod';
 
-import { retryStorage, statusOf } from '../durable/storage-errors.ts';
+import { retryStorage, statusOf, type StoragePatience } from '../durable/storage-errors.ts';
 
 const TimerStatus = z.object({
   /** The schedule for which the rest was written. */
@@ -19,25 +19,25 @@ export type TimerStatus = z.infer<typeof TimerStatus>;
 /** Keeps the status of timers in a table of the host's storage account. */
 export class TimerStore {
   readonly #table: TableClient;
-  readonly #signal: AbortSignal;
+  readonly #patience: StoragePatience;
 
-  constructor(connectionString: string, hubName: string, signal: AbortSignal) {
+  constructor(connectionString: string, hubName: string, patience: StoragePatience) {
     this.#table = TableClient.fromConnectionString(connectionString, `${hubName}LocalTimers`, {
       allowInsecureConnection: true,
       retryOptions: { maxRetries: 0 },
     });
-    this.#signal = signal;
+    this.#patience = patience;
   }
 
   async ensure(): Promise<void> {
-    await retryStorage(() => this.#table.createTable(), this.#signal);
+    await retryStorage(() => this.#table.createTable(), this.#patience);
   }
 
   async find(functionName: string): Promise<TimerStatus | undefined> {
     try {
       const row = await retryStorage(
         () => this.#table.getEntity('timer', functionName.toLowerCase()),
-        this.#signal,
+        this.#patience,
       );
       return TimerStatus.parse(row);
     } catch (error) {
@@ -48,6 +48,6 @@ export class TimerStore {
 
   async put(functionName: string, status: TimerStatus): Promise<void> {
     const entity = { partitionKey: 'timer', rowKey: functionName.toLowerCase(), ...status };
-    await retryStorage(() => this.#table.upsertEntity(entity, 'Replace'), this.#signal);
+    await retryStorage(() => this.#table.upsertEntity(entity, 'Replace'), this.#patience);
   }
 }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 
 import { resolveSettings, type LoadedFunction } from '../bindings.ts';
+import { createPatience } from '../durable/storage-errors.ts';
 import type { HostJson } from '../host-json.ts';
 import type { Invoke } from '../invoke.ts';
 import { describeError, type Logger } from '../log.ts';
@@ -40,7 +41,8 @@ export async function startTimers(options: {
   const timers = new Map<string, Timer>();
   if (targets.length > 0) {
     const { hubName } = options.hostJson.extensions.durableTask;
-    const store = new TimerStore(options.connectionString, hubName, stopping.signal);
+    const patience = createPatience(stopping.signal, options.log);
+    const store = new TimerStore(options.connectionString, hubName, patience);
     await store.ensure();
     for (const target of targets) timers.set(target.name, new Timer(target, { ...options, store }));
     for (const timer of timers.values()) await timer.start();
