@@ -22,6 +22,15 @@ describe('what appliances say', () => {
     return name;
   }
 
+  /** How many check-ins wait, and how many were given up. */
+  function queue() {
+    const { serviceBusConnectionString, serviceBusAdminEndpoint } = platform.platform.config;
+    const administration = new ServiceBusAdministrationClient(
+      serviceBusConnectionString.replace(/sb:\/\/[^;]+/u, `sb://${serviceBusAdminEndpoint}/`),
+    );
+    return administration.getQueueRuntimeProperties('agent-checkins');
+  }
+
   describe('check-ins', () => {
     let appliance: TestAppliance;
     let resourceName: string;
@@ -102,14 +111,9 @@ describe('what appliances say', () => {
       const silent = { ...heartbeat(), accounts: [] } as CheckInBody;
       await appliance.checkIn(silent, { sequence: 1_000, key: makeKeyPair() });
       await appliance.checkIn(silent, { epoch: 1, sequence: 1 });
-      const { serviceBusConnectionString, serviceBusAdminEndpoint } = platform.platform.config;
-      const administration = new ServiceBusAdministrationClient(
-        serviceBusConnectionString.replace(/sb:\/\/[^;]+/u, `sb://${serviceBusAdminEndpoint}/`),
-      );
       await vi.waitFor(
         async () => {
-          const queue = await administration.getQueueRuntimeProperties('agent-checkins');
-          expect(queue).toMatchObject({ activeMessageCount: 0, deadLetterMessageCount: 1 });
+          expect(await queue()).toMatchObject({ activeMessageCount: 0, deadLetterMessageCount: 1 });
         },
         { timeout: 20_000, interval: 200 },
       );
@@ -163,6 +167,21 @@ describe('what appliances say', () => {
         });
       },
     );
+
+    it('may go by claim check, which is refused when it is not what the appliance signed', async () => {
+      const machines = Array.from({ length: 300 }, (_, number) => discoveredMachine(100 + number));
+      await appliance.checkInByClaim(discovery('large', machines), { sequence: 15, sha256: '0'.repeat(64) });
+      await vi.waitFor(async () => expect((await queue()).deadLetterMessageCount).toBe(2), {
+        timeout: 20_000,
+        interval: 200,
+      });
+      expect(await machineNames()).toHaveLength(3);
+      await appliance.checkInByClaim(discovery('large', machines), { sequence: 16 });
+      await vi.waitFor(async () => expect(await machineNames()).toHaveLength(303), {
+        timeout: 20_000,
+        interval: 200,
+      });
+    });
 
     it('say why a machine can not be protected', async () => {
       await appliance.checkIn(

@@ -166,6 +166,18 @@ describe('appliances', () => {
       expect(await register(vault, body)).toMatchObject({ status: 200 });
     });
 
+    it('refuses a key of a vault that was deleted and made again', async () => {
+      const vault = await freshVault();
+      const key = await downloadKey(platform, vault);
+      expect(await platform.request('DELETE', platform.vaultId(vault))).toMatchObject({ status: 200 });
+      await platform.request('PUT', platform.vaultId(vault), { body: { location: 'eastus' } });
+      expect(await attempt(vault, await registrationBody(key, freshKeys()))).toEqual({
+        status: 401,
+        code: 'AuthenticationFailed',
+        appliances: 0,
+      });
+    });
+
     it('tells who has no key nothing of the vault', async () => {
       const body = await registrationBody(
         await sign({ ...claimsOf(await downloadKey(platform, await freshVault())) }, makeKeyPair()),

@@ -1,8 +1,10 @@
 /** An appliance's side of the wire, as far as a test of the control plane needs one: keys, check-ins, commands. */
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
 import { ServiceBusClient } from '@azure/service-bus';
+import { ContainerClient } from '@azure/storage-blob';
 import { CompactSign } from 'jose';
-import { type CheckInBody } from '../../shared/wire/check-in.ts';
+import { type CheckIn, type CheckInBody } from '../../shared/wire/check-in.ts';
 import { Command, type CommandResult } from '../../shared/wire/command.ts';
 import { type DiscoveredMachine } from '../../shared/wire/discovery.ts';
 import {
@@ -65,6 +67,8 @@ export async function registrationBody(
   };
 }
 
+type CheckInOptions = { epoch?: number; sequence?: number; key?: KeyPair };
+
 /** A registered appliance that answers commands with what the test says. */
 export class TestAppliance {
   readonly platform: TestPlatform;
@@ -123,23 +127,37 @@ export class TestAppliance {
   }
 
   /** Sends a check-in; without an order of its own, the next one. */
-  async checkIn(
-    body: CheckInBody,
-    options?: { epoch?: number; sequence?: number; key?: KeyPair },
-  ): Promise<void> {
+  async checkIn(body: CheckInBody, options: CheckInOptions = {}): Promise<void> {
+    await this.#send({ body }, options);
+  }
+
+  /** Sends a check-in by claim check. `sha256` is what is signed in place of the true hash. */
+  async checkInByClaim(body: CheckInBody, options: CheckInOptions & { sha256?: string } = {}): Promise<void> {
+    const { claimChecks } = await this.tokens();
+    const packed = gzipSync(JSON.stringify(body));
+    const blobName = `${this.registration.applianceId}/${randomUUID()}`;
+    const container = new ContainerClient(`${claimChecks.containerUrl}?${claimChecks.sas}`);
+    await container.getBlockBlobClient(blobName).upload(packed, packed.length, {
+      conditions: { ifNoneMatch: '*' },
+    });
+    const sha256 = options.sha256 ?? createHash('sha256').update(packed).digest('hex');
+    await this.#send({ claimCheck: { blobName, sha256 } }, options);
+  }
+
+  async #send(content: Pick<CheckIn, 'body' | 'claimCheck'>, options: CheckInOptions): Promise<void> {
     const { applianceId, vaultId } = this.registration;
     const checkIn = {
       version: 1,
       applianceId,
       vaultId,
-      epoch: options?.epoch ?? 1,
-      sequence: options?.sequence ?? (this.#sequence += 1),
+      epoch: options.epoch ?? 1,
+      sequence: options.sequence ?? (this.#sequence += 1),
       sentAtMs: Date.now(),
-      body,
+      ...content,
     };
     const { checkIns } = await this.tokens();
     const client = new ServiceBusClient(checkIns.connectionString);
-    const jws = await sign(checkIn, options?.key ?? this.signing);
+    const jws = await sign(checkIn, options.key ?? this.signing);
     await client.createSender(checkIns.queue).sendMessages({ body: { vaultId, applianceId, jws } });
     await client.close();
   }

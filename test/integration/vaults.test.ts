@@ -146,6 +146,64 @@ describe('vaults, through the official client', () => {
     expect(headers.get('cache-control')).toBe('no-cache');
   });
 
+  describe('the target environment', () => {
+    it('is compatible where account and network are in the region of the vault', async () => {
+      await putVault('Near');
+      expect(await ask('Near', question())).toMatchObject({
+        status: 200,
+        body: { compatible: true, checks: expect.any(Array) as unknown[] },
+      });
+    });
+
+    it('is not compatible from another region, and says what to do', async () => {
+      await putVault('Far', { location: 'westus' });
+      const { body } = await ask('Far', question());
+      expect(body).toMatchObject({ compatible: false });
+      expect((body as { checks: object[] }).checks).toContainEqual({
+        name: 'StorageRegion',
+        outcome: 'Failed',
+        found: 'eastus',
+        wanted: 'westus',
+        action: expect.stringContaining('westus') as string,
+      });
+    });
+
+    it('names a subnet or an account that is not there', async () => {
+      await putVault('Near');
+      const { body } = await ask('Near', question({ subnetName: 'nowhere' }));
+      expect((body as { checks: object[] }).checks).toContainEqual(
+        expect.objectContaining({ name: 'Subnet', outcome: 'Failed', found: 'no such subnet' }),
+      );
+      const id = `/subscriptions/${platform.subscriptionId}/resourceGroups/x/providers/Microsoft.Storage/storageAccounts/no`;
+      const other = await ask('Near', question({ storageAccountId: id }));
+      expect((other.body as { checks: object[] }).checks).toContainEqual(
+        expect.objectContaining({ name: 'StorageAccount', outcome: 'Failed', found: 'not there' }),
+      );
+    });
+
+    it.each([{ storageAccountId: 'x' }, { virtualNetworkId: '/subscriptions/../..' }, { subnetName: '' }])(
+      'refuses a question with %j',
+      async (change) => {
+        await putVault('Near');
+        expect(await ask('Near', question(change))).toMatchObject({ status: 400 });
+      },
+    );
+  });
+
+  function question(change: Record<string, string> = {}): string {
+    const base = `/subscriptions/${platform.subscriptionId}/resourceGroups/${platform.resourceGroup}/providers`;
+    return new URLSearchParams({
+      storageAccountId: `${base}/Microsoft.Storage/storageAccounts/contosovmreplica`,
+      virtualNetworkId: `${base}/Microsoft.Network/virtualNetworks/ContosoVNet`,
+      subnetName: 'default',
+      ...change,
+    }).toString();
+  }
+
+  function ask(vault: string, query: string) {
+    return platform.request('GET', `${platform.vaultId(vault)}/secondsite/targetEnvironment?${query}`);
+  }
+
   function putVault(name: string, body: unknown = { location: 'eastus' }) {
     return platform.request('PUT', platform.vaultId(name), { body });
   }
