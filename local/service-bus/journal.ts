@@ -97,7 +97,7 @@ export class Journal {
     if (cause instanceof StoreFailure) return cause;
     const file = this.#database.location() ?? 'in memory';
     return new StoreFailure(
-      `The Service Bus store '${file}' could not be written; check the disk's free space, then start again.`,
+      `The Service Bus store '${file}' could not be written; check the disk’s free space, then start again.`,
       { cause },
     );
   }

@@ -4,7 +4,9 @@
  * for every user of the machine to see. When it listens it prints one line, `{"ready":true,"port":…}`; it
  * stops on SIGTERM and SIGINT, and when the parent that has an IPC channel to it goes away.
  */
+import { inspect } from 'node:util';
 import { startServiceBus } from './broker.ts';
+import { StoreFailure } from './journal.ts';
 import { ServiceBusOptions } from './options.ts';
 
 function readOptions(): ServiceBusOptions {
@@ -41,8 +43,19 @@ async function run(): Promise<void> {
   process.stdout.write(`${JSON.stringify({ ready: true, port, adminPort, pid: process.pid })}\n`);
 }
 
-run().catch((error: unknown) => {
-  const reason = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`${reason}\n`);
+/** Ends the process with what went wrong; a store that cannot be written ends here too. */
+function fail(error: unknown): void {
+  const isForeseen = error instanceof Error && (error instanceof StoreFailure || !isStarted);
+  process.stderr.write(`${isForeseen ? describe(error) : inspect(error)}\n`);
   process.exit(1);
-});
+}
+
+function describe({ message, cause }: Error): string {
+  return cause instanceof Error ? `${message} (${cause.message})` : message;
+}
+
+let isStarted = false;
+process.on('uncaughtException', fail);
+run().then(() => {
+  isStarted = true;
+}, fail);

@@ -14,16 +14,20 @@ interface RunningBroker {
   client: ServiceBusClient;
 }
 
-async function startBroker(
-  dataFolder: string,
-  start: typeof spawn | typeof fork = spawn,
-): Promise<RunningBroker> {
+type Launch = (env: NodeJS.ProcessEnv) => ChildProcess;
+
+const spawned: Launch = (env) =>
+  spawn(process.execPath, [MAIN], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+const forked: Launch = (env) => fork(MAIN, { env, stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
+/** A process that cannot write files larger than about a megabyte: a disk that is soon full. */
+const shortOfDisk: Launch = (env) => {
+  const script = `trap '' XFSZ; ulimit -f 2000; exec "${process.execPath}" "${MAIN}"`;
+  return spawn('sh', ['-c', script], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+};
+
+async function startBroker(dataFolder: string, launch: Launch = spawned): Promise<RunningBroker> {
   const options = JSON.stringify({ dataFolder, rules, queues: [{ name: 'orders' }] });
-  const env = { ...process.env, SERVICE_BUS_OPTIONS: options };
-  const child =
-    start === fork
-      ? fork(MAIN, { env, stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
-      : spawn(process.execPath, [MAIN], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = launch({ ...process.env, SERVICE_BUS_OPTIONS: options });
   onTestFinished(() => void child.kill('SIGKILL'));
   const [line] = (await once(createInterface({ input: child.stdout! }), 'line')) as [string];
   const { port } = JSON.parse(line) as { port: number };
@@ -141,13 +145,36 @@ test('scheduled messages, dead letters and delivery counts survive a kill', asyn
   await client.close();
 });
 
+test('a full disk stops the broker with the reason, and nothing acknowledged is lost', async () => {
+  const dataFolder = temporaryFolder();
+  const broker = await startBroker(dataFolder, shortOfDisk);
+  const said: string[] = [];
+  broker.process.stderr?.on('data', (chunk: Buffer) => said.push(chunk.toString()));
+  const closed = once(broker.process, 'close');
+  const sender = broker.client.createSender('orders');
+  const sent: string[] = [];
+  const sending = (async () => {
+    for (let index = 0; ; index++) {
+      await sender.sendMessages({ messageId: `message-${index}`, body: 'x'.repeat(50_000) });
+      sent.push(`message-${index}`);
+    }
+  })();
+  sending.catch(() => undefined);
+  expect((await closed)[0]).toBe(1);
+  abandonClient(broker.client);
+  expect(said.join('')).toContain('check the disk’s free space, then start again');
+  const left = await drain((await startBroker(dataFolder)).client);
+  expect(sent.length).toBeGreaterThan(0);
+  expect(sent.filter((id) => !left.has(id))).toEqual([]);
+});
+
 test('the process ends cleanly on SIGTERM and when its parent’s IPC channel closes', async () => {
-  const spawned = await startBroker(temporaryFolder());
-  spawned.process.kill('SIGTERM');
-  expect(await once(spawned.process, 'exit')).toEqual([0, null]);
-  const forked = await startBroker(temporaryFolder(), fork);
-  forked.process.disconnect();
-  expect(await once(forked.process, 'exit')).toEqual([0, null]);
+  const child = await startBroker(temporaryFolder());
+  child.process.kill('SIGTERM');
+  expect(await once(child.process, 'exit')).toEqual([0, null]);
+  const ofParent = await startBroker(temporaryFolder(), forked);
+  ofParent.process.disconnect();
+  expect(await once(ofParent.process, 'exit')).toEqual([0, null]);
 });
 
 test('the process says what is wrong with its options', async () => {

@@ -98,7 +98,7 @@ describe('a token', () => {
 
   test('that expires while a link is open detaches the link', async () => {
     const { bus, withToken, uri } = await startTwoQueues();
-    const expiresAtMs = Date.now() + 2000;
+    const expiresAtMs = Date.now() + 4000;
     const receiver = withToken(uri('orders'), 'listener', 'listener-key', expiresAtMs).createReceiver(
       'orders',
     );
