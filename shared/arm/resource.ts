@@ -7,6 +7,3 @@ export type ArmResource<P> = { id: string; name: string; type: string; propertie
 export function armResource<P>(vault: VaultRef, path: ChildPath, properties: P): ArmResource<P> {
   return { id: childIdOf(vault, path), name: path.at(-1)?.[1] ?? '', type: childTypeOf(path), properties };
 }
-
-/** One page of a list as ARM answers it. */
-export type ArmPage<T> = { value: T[]; nextLink: string | null };
