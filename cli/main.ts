@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 
 import { addApplianceCommands } from './appliance.ts';
+import { addAgentCommands } from './agent.ts';
 import { addLocalCommands } from './local.ts';
 import { installedVersion } from './run-part.ts';
 import { tellError } from './tell-error.ts';
@@ -12,6 +13,7 @@ const program = new Command('secondsite')
   )
   .version(installedVersion())
   .showHelpAfterError();
+addAgentCommands(program);
 addLocalCommands(program);
 addApplianceCommands(program);
 await program.parseAsync().catch(tellError);

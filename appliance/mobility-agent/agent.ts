@@ -2,29 +2,42 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError, type Fault } from '../../shared/fault.ts';
-import {
-  agentProtocol,
-  AgentWork,
-  type AgentDisk,
-  type AgentMachine,
-  type AgentReport,
-} from '../../shared/wire/agent.ts';
-import { backOff } from './back-off.ts';
+import { agentProtocol, AgentWork, type AgentMachine, type AgentReport } from '../../shared/wire/agent.ts';
+import { backOff, backOffMs } from './back-off.ts';
 import { Connection } from './connection.ts';
-import { runCycle, sourcesOf, type AssignedItem } from './cycle.ts';
-import type { DiskSource } from './disk-source.ts';
+import { runCycle, sourcesOf, type AssignedItem, type MadePoint } from './cycle.ts';
+import { openDisks, type OpenDisks } from './disks.ts';
 import type { AgentIdentity } from './identity.ts';
-import { ImageFile } from './image-file.ts';
 import { ItemState } from './item-state.ts';
+import type { ItemStanding } from './status.ts';
 
 const pollSeconds = 25;
 const minuteMs = 60_000;
+const longestRestMs = 60_000;
 
 /** What the agent tells as it goes: for its log. */
 export type AgentNotice =
-  | { kind: 'connected' | 'stopped' }
-  | { kind: 'point'; protectedItemId: string; pointSequence: number; seconds: number }
-  | { kind: 'fault'; protectedItemId?: string; fault: Fault };
+  | { kind: 'connected' }
+  | ({ kind: 'point'; protectedItemId: string; seconds: number } & MadePoint)
+  /** It stands still; with an item, that one does. */
+  | { kind: 'fault'; protectedItemId?: string; fault: Fault }
+  | { kind: 'recovered'; protectedItemId: string };
+
+interface MobilityAgentOptions {
+  identity: AgentIdentity;
+  dataFolder: string;
+  machine: AgentMachine;
+  /** Disk id to path. */
+  disks: ReadonlyMap<string, string>;
+  notice: (notice: AgentNotice) => void;
+}
+
+/** A cycle under way, and how to stop it. */
+interface RunningCycle {
+  protectedItemId: string;
+  stop: AbortController;
+  processedBytes: number;
+}
 
 /**
  * A mobility agent at work: asks its process server what to replicate, makes points when they are due or asked for, and
@@ -32,75 +45,78 @@ export type AgentNotice =
  */
 export class MobilityAgent {
   readonly #connection: Connection;
-  readonly #dataFolder: string;
-  readonly #machine: AgentMachine;
-  readonly #notice: (notice: AgentNotice) => void;
+  readonly #options: MobilityAgentOptions;
   readonly #stop = new AbortController();
-  readonly #sources = new Map<string, DiskSource>();
-  readonly #disks: AgentDisk[];
   readonly #states = new Map<string, ItemState>();
   readonly #faults = new Map<string, Fault>();
+  readonly #retries = new Map<string, { failures: number; atMs: number }>();
   #work: AgentWork = { version: '', items: [] };
+  #running: RunningCycle | undefined;
+  #serverFault: Fault | undefined;
+  #poll = new AbortController();
   #wake: () => void = () => {};
 
-  constructor(options: {
-    identity: AgentIdentity;
-    dataFolder: string;
-    machine: AgentMachine;
-    /** Disk id to path. */
-    disks: ReadonlyMap<string, string>;
-    notice: (notice: AgentNotice) => void;
-  }) {
+  constructor(options: MobilityAgentOptions) {
+    this.#options = options;
     this.#connection = new Connection(options.identity);
-    this.#dataFolder = options.dataFolder;
-    this.#machine = options.machine;
-    this.#notice = options.notice;
-    this.#disks = [...options.disks].map(([diskId, path]) => this.#open(diskId, path));
   }
 
   /** Runs until {@link stop}. */
   async run(): Promise<void> {
     await Promise.all([this.#pollForWork(), this.#replicate()]);
     this.#connection.close();
-    await Promise.all([...this.#sources.values()].map((source) => source.close()));
-    this.#notice({ kind: 'stopped' });
   }
 
   stop(): void {
-    this.#stop.abort();
+    this.#stop.abort(new Error('The mobility agent was stopped.'));
     this.#wake();
   }
 
-  #open(diskId: string, path: string): AgentDisk {
-    try {
-      const source = new ImageFile(diskId, path);
-      this.#sources.set(diskId, source);
-      return { diskId, sizeBytes: source.sizeBytes };
-    } catch (error) {
-      const fault = faultOf(error);
-      this.#notice({ kind: 'fault', fault });
-      return { diskId, fault };
-    }
+  /** How everything stands now. */
+  status(): { serverFault: Fault | undefined; disks: OpenDisks['reports']; items: ItemStanding[] } {
+    return {
+      serverFault: this.#serverFault,
+      disks: this.#disks().reports,
+      items: this.#work.items.map((item) => this.#standingOf(item)),
+    };
+  }
+
+  #standingOf(item: AssignedItem): ItemStanding {
+    const { protectedItemId, disks } = item;
+    const { known } = this.#stateOf(protectedItemId);
+    const running = this.#running?.protectedItemId === protectedItemId ? this.#running : undefined;
+    const fault = this.#faults.get(protectedItemId);
+    const totalBytes = disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    return {
+      protectedItemId,
+      points: known.points,
+      ...(known.basePoint > 0 ? { lastPoint: known.basePoint, lastPointAtMs: known.lastPointAtMs } : {}),
+      ...(running ? { cycle: { processedBytes: running.processedBytes, totalBytes } } : {}),
+      ...(fault ? { fault } : {}),
+    };
   }
 
   async #pollForWork(): Promise<void> {
-    let failures = 0;
-    while (!this.#stop.signal.aborted) {
+    for (let failures = 0; !this.#stop.signal.aborted;) {
+      this.#poll = new AbortController();
       try {
         const wait = failures === 0 ? pollSeconds : 0;
         const work = await this.#connection.post({
           path: `${agentProtocol.path}/work?waitSeconds=${wait}&known=${encodeURIComponent(this.#work.version)}`,
           body: this.#report(),
           answer: AgentWork,
-          signal: this.#stop.signal,
+          signal: AbortSignal.any([this.#stop.signal, this.#poll.signal]),
         });
-        if (failures > 0 || this.#work.version === '') this.#notice({ kind: 'connected' });
+        if (failures > 0 || this.#work.version === '') this.#options.notice({ kind: 'connected' });
         failures = 0;
+        this.#serverFault = undefined;
         this.#take(work);
       } catch (error) {
         if (this.#stop.signal.aborted) return;
+        if (this.#poll.signal.aborted) continue; // there is news to tell
         failures += 1;
-        if (failures === 1) this.#notice({ kind: 'fault', fault: faultOf(error) });
+        this.#serverFault = faultOf(error);
+        if (failures === 1) this.#options.notice({ kind: 'fault', fault: this.#serverFault });
         await backOff(failures, this.#stop.signal).catch(() => {}); // only a stop ends it early
       }
     }
@@ -108,8 +124,8 @@ export class MobilityAgent {
 
   #report(): AgentReport {
     return {
-      machine: this.#machine,
-      disks: this.#disks,
+      machine: this.#options.machine,
+      disks: this.#disks().reports,
       items: this.#work.items.map(({ protectedItemId }) => {
         const fault = this.#faults.get(protectedItemId);
         return fault ? { protectedItemId, fault } : { protectedItemId };
@@ -117,81 +133,121 @@ export class MobilityAgent {
     };
   }
 
+  /** Looked at anew each time: a path that was wrong may be right by now. */
+  #disks(): OpenDisks {
+    return openDisks(this.#options.disks);
+  }
+
   #take(work: AgentWork): void {
     this.#work = work;
-    const wanted = new Set(work.items.map(({ protectedItemId }) => protectedItemId));
-    for (const known of listItems(this.#dataFolder)) {
-      if (wanted.has(known)) continue;
-      this.#states.delete(known);
-      this.#faults.delete(known);
-      rmSync(join(this.#dataFolder, 'items', known), { recursive: true, force: true });
-    }
+    const running = this.#running;
+    const isWanted = work.items.some(({ protectedItemId }) => protectedItemId === running?.protectedItemId);
+    if (running && !isWanted) running.stop.abort(new Error('The item is no longer to be replicated.'));
     this.#wake();
   }
 
-  /** One cycle at a time, whichever item's is due. */
+  /** One cycle at a time, of the item that waits longest. */
   async #replicate(): Promise<void> {
-    const failures = new Map<string, number>();
     while (!this.#stop.signal.aborted) {
-      const due = this.#work.items.find((item) => this.#isDue(item));
-      if (!due) {
-        await this.#rest();
-        continue;
-      }
-      const { protectedItemId } = due;
-      try {
-        await this.#cycle(due);
-        failures.delete(protectedItemId);
-        this.#faults.delete(protectedItemId);
-      } catch (error) {
-        if (this.#stop.signal.aborted) return;
-        const attempt = (failures.get(protectedItemId) ?? 0) + 1;
-        failures.set(protectedItemId, attempt);
-        const fault = faultOf(error);
-        this.#faults.set(protectedItemId, fault);
-        if (attempt === 1) this.#notice({ kind: 'fault', protectedItemId, fault });
-        await backOff(attempt, this.#stop.signal).catch(() => {}); // only a stop ends it early
-      }
+      this.#forgetOthers();
+      const now = Date.now();
+      const due = this.#work.items
+        .map((item) => ({ item, atMs: this.#dueAtMs(item) }))
+        .toSorted((one, other) => one.atMs - other.atMs)[0];
+      if (due && due.atMs <= now) await this.#attempt(due.item);
+      else await this.#rest(Math.min(longestRestMs, (due?.atMs ?? Infinity) - now));
     }
   }
 
-  async #cycle(item: AssignedItem): Promise<void> {
+  async #attempt(item: AssignedItem): Promise<void> {
+    const { protectedItemId } = item;
+    const stop = new AbortController();
+    this.#running = { protectedItemId, stop, processedBytes: 0 };
+    try {
+      await this.#cycle(item, AbortSignal.any([this.#stop.signal, stop.signal]));
+      this.#retries.delete(protectedItemId);
+      this.#setFault(protectedItemId, undefined);
+    } catch (error) {
+      if (this.#stop.signal.aborted || stop.signal.aborted) return;
+      const failures = (this.#retries.get(protectedItemId)?.failures ?? 0) + 1;
+      this.#retries.set(protectedItemId, { failures, atMs: Date.now() + backOffMs(failures) });
+      this.#setFault(protectedItemId, faultOf(error));
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  async #cycle(item: AssignedItem, signal: AbortSignal): Promise<void> {
+    const { protectedItemId } = item;
     const startedAtMs = Date.now();
-    const { pointSequence } = await runCycle({
+    const point = await runCycle({
       connection: this.#connection,
       item,
-      state: this.#stateOf(item),
-      sources: sourcesOf(item, this.#sources),
-      signal: this.#stop.signal,
+      state: this.#stateOf(protectedItemId),
+      sources: sourcesOf(item, this.#disks().sources),
+      onProgress: ({ disks }) => {
+        const processedBytes = disks.reduce((sum, disk) => sum + disk.processedBytes, 0);
+        if (this.#running) this.#running.processedBytes = processedBytes;
+      },
+      onStall: (fault) => this.#setFault(protectedItemId, fault),
+      signal,
     });
     const seconds = (Date.now() - startedAtMs) / 1_000;
-    this.#notice({ kind: 'point', protectedItemId: item.protectedItemId, pointSequence, seconds });
+    this.#options.notice({ kind: 'point', protectedItemId, seconds, ...point });
+  }
+
+  /** Told to the process server at once: the poll that is under way is asked again with it. */
+  #setFault(protectedItemId: string, fault: Fault | undefined): void {
+    const before = this.#faults.get(protectedItemId);
+    if (before?.code === fault?.code && before?.message === fault?.message) return;
+    if (fault) this.#faults.set(protectedItemId, fault);
+    else this.#faults.delete(protectedItemId);
+    this.#options.notice(
+      fault ? { kind: 'fault', protectedItemId, fault } : { kind: 'recovered', protectedItemId },
+    );
+    this.#poll.abort();
   }
 
   /** Image files are quiescent, so a crash-consistent point is all there is to make: both schedules ask for it. */
-  #isDue(item: AssignedItem): boolean {
-    const state = this.#stateOf(item);
+  #dueAtMs(item: AssignedItem): number {
+    const { known } = this.#stateOf(item.protectedItemId);
     const { crashConsistentMinutes, appConsistentMinutes, pointRequest } = item;
     const everyMinutes = Math.min(
       ...[crashConsistentMinutes, appConsistentMinutes].filter((minutes) => minutes > 0),
     );
-    const isScheduled = Date.now() >= state.lastPointAtMs + everyMinutes * minuteMs;
-    return (
-      state.open !== undefined || state.basePoint === 0 || pointRequest > state.answeredRequest || isScheduled
-    );
+    const isDue = known.open !== undefined || known.basePoint === 0 || pointRequest > known.answeredRequest;
+    const scheduledAtMs = isDue ? 0 : known.lastPointAtMs + everyMinutes * minuteMs;
+    return Math.max(scheduledAtMs, this.#retries.get(item.protectedItemId)?.atMs ?? 0);
   }
 
-  #stateOf({ protectedItemId }: AssignedItem): ItemState {
-    const state = this.#states.get(protectedItemId) ?? new ItemState(this.#dataFolder, protectedItemId);
+  #stateOf(protectedItemId: string): ItemState {
+    const state =
+      this.#states.get(protectedItemId) ?? new ItemState(this.#options.dataFolder, protectedItemId);
     this.#states.set(protectedItemId, state);
     return state;
   }
 
-  async #rest(): Promise<void> {
+  /** Deletes what is known of items that are not this agent's any more. */
+  #forgetOthers(): void {
+    if (this.#work.version === '') return; // the process server was not heard yet
+    const wanted = new Set(this.#work.items.map(({ protectedItemId }) => protectedItemId));
+    for (const known of listItems(this.#options.dataFolder)) {
+      if (wanted.has(known)) continue;
+      this.#states.delete(known);
+      this.#faults.delete(known);
+      this.#retries.delete(known);
+      rmSync(join(this.#options.dataFolder, 'items', known), { recursive: true, force: true });
+    }
+  }
+
+  async #rest(forMs: number): Promise<void> {
+    const rested = new AbortController();
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
-    await Promise.race([woken, delay(1_000, undefined, { signal: this.#stop.signal }).catch(() => {})]);
+    const pause = delay(Math.max(forMs, 0), undefined, { signal: rested.signal }).catch(() => {});
+    if (!this.#stop.signal.aborted) await Promise.race([woken, pause]);
+    rested.abort();
   }
 }
 
@@ -205,12 +261,9 @@ function listItems(dataFolder: string): string[] {
 
 function faultOf(error: unknown): Fault {
   if (error instanceof DomainError) return error.fault;
+  const reason = error instanceof Error ? error.message : 'no reason was told';
   return {
     code: 'RemoteFailure',
-    message:
-      `The mobility agent failed inside: ${error instanceof Error ? error.message : 'no reason was told'}`.slice(
-        0,
-        4_000,
-      ),
+    message: `The mobility agent failed inside: ${reason}`.slice(0, 4_000),
   };
 }

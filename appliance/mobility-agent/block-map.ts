@@ -2,6 +2,7 @@ import {
   closeSync,
   copyFileSync,
   constants,
+  fstatSync,
   fsyncSync,
   ftruncateSync,
   openSync,
@@ -29,28 +30,32 @@ export class BlockMap {
     this.#file = file;
   }
 
-  /** An existing map. */
-  static open(path: string): BlockMap {
-    return new BlockMap(openSync(path, 'r+'));
+  /** The existing map of a disk of that size. @throws DamagedMap */
+  static open(path: string, sizeBytes: number): BlockMap {
+    const file = openSync(path, 'r+');
+    const lengthBytes = fstatSync(file).size;
+    if (lengthBytes === mapBytes(sizeBytes)) return new BlockMap(file);
+    closeSync(file);
+    throw new DamagedMap(`${path} has ${lengthBytes} bytes in place of ${mapBytes(sizeBytes)}`);
   }
 
   /** Makes the file anew, as the map of a disk of zeros. */
   static createEmpty(path: string, sizeBytes: number): BlockMap {
     const file = openSync(path, 'w+', 0o600);
-    ftruncateSync(file, Math.ceil(sizeBytes / blockBytes) * blockHashBytes);
+    ftruncateSync(file, mapBytes(sizeBytes));
     return new BlockMap(file);
   }
 
   /** Makes the file anew, as a copy of another map. */
-  static createCopy(path: string, source: string): BlockMap {
+  static createCopy(path: string, source: string, sizeBytes: number): BlockMap {
     rmSync(path, { force: true });
     copyFileSync(source, path, constants.COPYFILE_FICLONE);
-    return BlockMap.open(path);
+    return BlockMap.open(path, sizeBytes);
   }
 
   /** The hashes of the blocks of a range that begins on a block's edge. */
   read(offsetBytes: number, lengthBytes: number): Uint8Array {
-    const hashes = new Uint8Array(Math.ceil(lengthBytes / blockBytes) * blockHashBytes);
+    const hashes = new Uint8Array(mapBytes(lengthBytes));
     readSync(this.#file, hashes, 0, hashes.length, position(offsetBytes));
     return hashes;
   }
@@ -84,6 +89,15 @@ export class BlockMap {
       this.write(offsetBytes + done, new Uint8Array(blocks * blockHashBytes).fill(value));
     }
   }
+}
+
+/** A map that is not what was written: nothing is known of the replica. */
+export class DamagedMap extends Error {
+  override readonly name = 'DamagedMap';
+}
+
+function mapBytes(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / blockBytes) * blockHashBytes;
 }
 
 function position(offsetBytes: number): number {

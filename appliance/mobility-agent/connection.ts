@@ -1,8 +1,8 @@
 import { Agent, request, type RequestOptions } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
-import { DomainError, Fault } from '../../shared/fault.ts';
-import type { AgentIdentity } from './identity.ts';
+import { DomainError, Fault, isRetryable } from '../../shared/fault.ts';
+import { backOff } from './back-off.ts';
 
 const answerBytesAtMost = 1024 * 1024;
 /** No byte either way for this long: the process server is gone. */
@@ -39,10 +39,6 @@ export class Connection {
     this.#agent = new Agent({ keepAlive: true, maxSockets: 4, keepAliveMsecs: 10_000 });
   }
 
-  static of(identity: AgentIdentity): Connection {
-    return new Connection(identity);
-  }
-
   close(): void {
     this.#agent.destroy();
   }
@@ -65,6 +61,31 @@ export class Connection {
             message: `The process server ${this.#peer.host}:${this.#peer.port} answered with status ${response.statusCode}.`,
           },
     );
+  }
+
+  /**
+   * Posts, and waits and posts again for as long as the fault is one that passes by itself.
+   *
+   * @param onStall told of each such fault, and of its end with undefined
+   * @throws DomainError with any other fault; the signal's reason
+   */
+  async persist<T>(
+    call: Call<T> & { signal: AbortSignal },
+    onStall: (fault: Fault | undefined) => void,
+  ): Promise<T> {
+    for (let failures = 0; ;) {
+      try {
+        const answer = await this.post(call);
+        if (failures > 0) onStall(undefined);
+        return answer;
+      } catch (error) {
+        call.signal.throwIfAborted();
+        if (!(error instanceof DomainError) || !isRetryable(error.fault)) throw error;
+        failures += 1;
+        onStall(error.fault);
+        await backOff(failures, call.signal);
+      }
+    }
   }
 
   async #send<T>(call: Call<T>): Promise<{ response: IncomingMessage; text: string }> {

@@ -18,17 +18,18 @@ export interface DiskSource {
   readonly diskId: string;
   readonly path: string;
   readonly sizeBytes: number;
-  /** Something that changes whenever the content may have changed. */
+  /** Something that changes whenever the content may have changed. @throws DomainError RemoteFailure */
   stamp(): string;
   /**
    * Reads the whole disk in order and tells what differs from `known`.
    *
    * @param known gives the hashes of the blocks of a range, as a BlockMap does
-   * @throws DomainError RemoteFailure when the disk can't be read
+   * Pieces that are not released keep the reading back; a release after the end does no harm.
+   *
+   * @throws DomainError RemoteFailure when the disk can't be read, or the signal's reason
    */
   compare(
     known: (offsetBytes: number, lengthBytes: number) => Uint8Array,
     signal: AbortSignal,
   ): AsyncIterable<Piece>;
-  close(): Promise<void>;
 }

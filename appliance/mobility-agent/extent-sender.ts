@@ -1,5 +1,5 @@
 import { MiB } from '../../shared/bytes.ts';
-import { isRetryable, DomainError } from '../../shared/fault.ts';
+import type { Fault } from '../../shared/fault.ts';
 import { HASH_BLOCK_BYTES, HASH_BYTES } from '../../shared/replica/hash-blocks.ts';
 import {
   agentProtocol,
@@ -12,18 +12,37 @@ import {
 import type { BlockMap } from './block-map.ts';
 import type { Connection } from './connection.ts';
 import type { Piece } from './disk-source.ts';
-import { backOff } from './back-off.ts';
 
 const bodyBytes = 8 * MiB;
 const bodiesAtOnce = 2;
 /** Zeros carry no bytes; this is what the length field and a sane map write allow. */
 const zeroBytesAtMost = 1024 * MiB;
+/** Extents of one body: each costs memory at both ends, however short it is. */
+const extentsAtMost = 4_096;
+/** A body goes out at least this often, an empty one too: it tells how far the compare is. */
+const tellEveryMs = 2_000;
 
-/** Extents that will travel together, and what to note when they have arrived. */
+interface ExtentSenderOptions {
+  connection: Connection;
+  protectedItemId: string;
+  cycleId: string;
+  progress: () => CycleProgress;
+  /** Why sending stands still; undefined when it goes on. */
+  onStall: (fault: Fault | undefined) => void;
+  /** Called with the first failure, when nothing more can be sent. */
+  onFailure: (error: unknown) => void;
+  signal: AbortSignal;
+}
+
+/** Extents that will travel together. */
 interface Body {
   buffers: Uint8Array[];
   bytes: number;
+  extents: number;
+  /** Notes in the maps what has arrived. */
   acknowledged: (() => void)[];
+  /** Gives back the pieces whose bytes are in it, whether they arrived or not. */
+  release: (() => void)[];
 }
 
 /**
@@ -31,27 +50,16 @@ interface Body {
  * acknowledged in the disk's map. No block is on its way twice at once, so the order of requests does not matter.
  */
 export class ExtentSender {
-  readonly #connection: Connection;
-  readonly #path: string;
-  readonly #signal: AbortSignal;
-  readonly #progress: () => CycleProgress;
-  #body: Body = { buffers: [], bytes: 0, acknowledged: [] };
+  readonly #options: ExtentSenderOptions;
+  #body = emptyBody();
   readonly #running = new Set<Promise<void>>();
-  #failure: unknown;
+  #failure: { error: unknown } | undefined;
+  #toldAtMs = Date.now();
   /** A run of zeros that may go on in the next piece. */
   #zeros: { header: ExtentHeader; map: BlockMap } | undefined;
 
-  constructor(options: {
-    connection: Connection;
-    protectedItemId: string;
-    cycleId: string;
-    progress: () => CycleProgress;
-    signal: AbortSignal;
-  }) {
-    this.#connection = options.connection;
-    this.#path = `${agentProtocol.path}/items/${options.protectedItemId}/cycles/${options.cycleId}/extents`;
-    this.#progress = options.progress;
-    this.#signal = options.signal;
+  constructor(options: ExtentSenderOptions) {
+    this.#options = options;
   }
 
   /** Takes a piece's changed runs, and releases it as soon as its bytes are no longer needed. Waits while enough is on its way. */
@@ -59,7 +67,6 @@ export class ExtentSender {
     const changedBytes = piece.runs.reduce((sum, run) => sum + (run.zero ? 0 : run.lengthBytes), 0);
     // A piece with little to send is copied from: held until the answer, few changes could keep all pieces.
     const isHeld = changedBytes * 2 > piece.lengthBytes;
-    let unacknowledged = piece.runs.filter(({ zero }) => !zero).length;
     for (const run of piece.runs) {
       const offsetBytes = piece.offsetBytes + run.startBytes;
       const { zero, lengthBytes } = run;
@@ -71,20 +78,18 @@ export class ExtentSender {
       }
       const hashes = hashesOf(piece, run);
       const view = piece.bytes.subarray(run.startBytes, run.startBytes + lengthBytes);
-      this.#add(header, isHeld ? view : Buffer.from(view), () => {
-        map.write(offsetBytes, hashes);
-        unacknowledged -= 1;
-        if (isHeld && unacknowledged === 0) piece.release();
-      });
+      this.#add(header, isHeld ? view : Buffer.from(view), () => map.write(offsetBytes, hashes));
     }
-    if (!isHeld) piece.release();
-    if (this.#body.bytes >= bodyBytes) await this.#dispatch();
+    if (isHeld) this.#body.release.push(piece.release);
+    else piece.release();
+    const isFull = this.#body.bytes >= bodyBytes || this.#body.extents >= extentsAtMost;
+    if (isFull || Date.now() - this.#toldAtMs >= tellEveryMs) await this.#dispatch();
   }
 
   /** Resolves when everything given has arrived. @throws the first failure */
   async flush(): Promise<void> {
     this.#addPendingZeros();
-    if (this.#body.buffers.length > 0) await this.#dispatch();
+    if (this.#body.extents > 0) await this.#dispatch();
     await Promise.all(this.#running);
     this.#throwFailure();
   }
@@ -93,7 +98,7 @@ export class ExtentSender {
     const last = this.#zeros?.header;
     const isNext =
       last?.diskIndex === header.diskIndex && last.offsetBytes + last.lengthBytes === header.offsetBytes;
-    if (last && isNext && last.lengthBytes < zeroBytesAtMost) {
+    if (last && isNext && last.lengthBytes + header.lengthBytes <= zeroBytesAtMost) {
       last.lengthBytes += header.lengthBytes;
       return;
     }
@@ -109,53 +114,59 @@ export class ExtentSender {
   }
 
   #add(header: ExtentHeader, data: Buffer | undefined, onAcknowledged: () => void): void {
+    const body = this.#body;
     const bytes = Buffer.alloc(extentHeaderBytes);
     writeExtentHeader(bytes, 0, header);
-    this.#body.buffers.push(bytes);
-    if (data) this.#body.buffers.push(data);
-    this.#body.bytes += bytes.length + (data?.length ?? 0);
-    this.#body.acknowledged.push(onAcknowledged);
+    body.buffers.push(bytes);
+    if (data) body.buffers.push(data);
+    body.bytes += bytes.length + (data?.length ?? 0);
+    body.extents += 1;
+    body.acknowledged.push(onAcknowledged);
   }
 
   async #dispatch(): Promise<void> {
     while (this.#running.size >= bodiesAtOnce) await Promise.race(this.#running);
     this.#throwFailure();
+    this.#toldAtMs = Date.now();
     const body = this.#body;
-    this.#body = { buffers: [], bytes: 0, acknowledged: [] };
-    const running = this.#post(body).then(
-      () => void this.#running.delete(running),
-      (error: unknown) => {
-        this.#failure ??= error;
+    this.#body = emptyBody();
+    const running = this.#post(body)
+      .catch((error: unknown) => {
+        if (this.#failure) return;
+        this.#failure = { error };
+        this.#options.onFailure(error);
+      })
+      .finally(() => {
         this.#running.delete(running);
-      },
-    );
+        for (const release of body.release) release();
+      });
     this.#running.add(running);
   }
 
-  /** Tries again while the process server is busy or away; what it has already does no harm there. */
+  /** Tries again for as long as the process server is busy or away; what it has already does no harm there. */
   async #post(body: Body): Promise<void> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        await this.#connection.post({
-          path: this.#path,
-          body: undefined,
-          buffers: body.buffers,
-          headers: { 'secondsite-progress': JSON.stringify(this.#progress()) },
-          answer: ExtentsAcknowledged,
-          signal: this.#signal,
-        });
-        break;
-      } catch (error) {
-        if (!(error instanceof DomainError) || !isRetryable(error.fault) || attempt >= 5) throw error;
-        await backOff(attempt, this.#signal);
-      }
-    }
+    const { connection, protectedItemId, cycleId, progress, onStall, signal } = this.#options;
+    await connection.persist(
+      {
+        path: `${agentProtocol.path}/items/${protectedItemId}/cycles/${cycleId}/extents`,
+        body: undefined,
+        buffers: body.buffers,
+        headers: { 'secondsite-progress': JSON.stringify(progress()) },
+        answer: ExtentsAcknowledged,
+        signal,
+      },
+      onStall,
+    );
     for (const note of body.acknowledged) note();
   }
 
   #throwFailure(): void {
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#failure) throw this.#failure.error;
   }
+}
+
+function emptyBody(): Body {
+  return { buffers: [], bytes: 0, extents: 0, acknowledged: [], release: [] };
 }
 
 function hashesOf(piece: Piece, run: Piece['runs'][number]): Uint8Array {

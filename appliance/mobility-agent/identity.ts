@@ -23,7 +23,7 @@ export function saveIdentity(dataFolder: string, identity: AgentIdentity): void 
   writeSecretFile(join(dataFolder, identityFile), JSON.stringify(identity, undefined, 2));
 }
 
-/** @throws DomainError InvalidRequest when the agent is not enrolled, or its file is broken. */
+/** @throws DomainError ResourceNotFound when the agent is not enrolled, or its file is broken. */
 export function loadIdentity(dataFolder: string): AgentIdentity {
   const path = join(dataFolder, identityFile);
   try {
@@ -31,7 +31,7 @@ export function loadIdentity(dataFolder: string): AgentIdentity {
   } catch (cause) {
     throw new DomainError(
       {
-        code: 'InvalidRequest',
+        code: 'ResourceNotFound',
         message: `This mobility agent is not enrolled: ${path} is missing or broken.`,
         target: path,
         recommendedAction: "Run 'secondsite agent enrol' first.",

@@ -1,36 +1,32 @@
 import { accessSync, constants, statSync, type BigIntStats } from 'node:fs';
-import { Worker } from 'node:worker_threads';
+import { availableParallelism } from 'node:os';
 import { MiB } from '../../shared/bytes.ts';
 import { DomainError } from '../../shared/fault.ts';
 import type { DiskSource, Piece } from './disk-source.ts';
-import type { PieceAnswer, PieceRequest } from './read-worker.ts';
+import type { PieceAnswer } from './read-worker.ts';
+import { Reader } from './reader.ts';
 
 const pieceBytes = 1 * MiB;
-/** Pieces on their way through the reader and the network: what bounds the agent's memory. */
-const piecesInFlight = 24;
+/** Pieces on their way through the readers and the network: what bounds the agent's memory. */
+const piecesInFlight = 32;
+/** The machine's own work comes first: no more than two of its cores are read and hashed with. */
+const readersAtMost = 2;
 
 /** A raw disk image in a file that nobody writes to while a point is made. */
 export class ImageFile implements DiskSource {
   readonly diskId: string;
   readonly path: string;
   readonly sizeBytes: number;
-  readonly #worker: Worker;
-  readonly #buffers: ArrayBuffer[] = [];
 
-  /** @throws DomainError RemoteFailure when the file is missing, unreadable, empty, not of whole sectors, or a device. */
+  /** @throws DomainError RemoteFailure when the file is missing, unreadable, empty, not of whole sectors; NotSupported for a device. */
   constructor(diskId: string, path: string) {
     this.diskId = diskId;
     this.path = path;
     this.sizeBytes = sizeOf(path);
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    this.#worker = new Worker(new URL(`./read-worker.${extension}`, import.meta.url), {
-      workerData: { path },
-    });
-    for (let count = 0; count < piecesInFlight; count += 1) this.#buffers.push(new ArrayBuffer(pieceBytes));
   }
 
   stamp(): string {
-    const stat = statSync(this.path, { bigint: true });
+    const stat = statOf(this.path);
     return `${stat.ino}-${stat.size}-${stat.mtimeNs}-${stat.ctimeNs}`;
   }
 
@@ -38,94 +34,86 @@ export class ImageFile implements DiskSource {
     known: (offsetBytes: number, lengthBytes: number) => Uint8Array,
     signal: AbortSignal,
   ): AsyncIterable<Piece> {
-    const answers = new AnswerQueue(this.#worker);
-    let asked = 0;
-    let answered = 0;
-    let open = true;
-    const ask = (): void => {
-      while (open && asked < this.sizeBytes) {
-        const buffer = this.#buffers.pop();
-        if (!buffer) return;
-        const lengthBytes = Math.min(pieceBytes, this.sizeBytes - asked);
-        const request: PieceRequest = {
-          buffer,
-          offsetBytes: asked,
-          lengthBytes,
-          known: known(asked, lengthBytes),
-        };
-        this.#worker.postMessage(request, [buffer]);
-        asked += lengthBytes;
-      }
-    };
+    const readers = Array.from(
+      { length: Math.min(readersAtMost, availableParallelism()) },
+      () => new Reader(this.path),
+    );
     try {
-      while (answered < this.sizeBytes) {
-        signal.throwIfAborted();
-        ask();
-        const answer = await answers.next();
-        answered += answer.lengthBytes;
-        const { buffer } = answer;
-        const release = (): void => {
-          this.#buffers.push(buffer);
-          ask();
-        };
-        if ('errorCode' in answer) {
-          release();
-          throw unreadable(this.path, answer.errorCode);
-        }
-        yield { ...answer, bytes: Buffer.from(buffer, 0, answer.lengthBytes), release };
+      const pieces = new PieceQueue({ readers, known, sizeBytes: this.sizeBytes, signal });
+      for (let done = 0; done < this.sizeBytes;) {
+        const { answer, release } = await pieces.next();
+        if ('errorCode' in answer) throw unreadable(this.path, answer.errorCode);
+        done += answer.lengthBytes;
+        yield { ...answer, bytes: Buffer.from(answer.buffer, 0, answer.lengthBytes), release };
       }
     } finally {
-      open = false;
-      while (answered < asked) {
-        const { buffer, lengthBytes } = await answers.next();
-        answered += lengthBytes;
-        this.#buffers.push(buffer);
-      }
-      answers.close();
+      await Promise.all(readers.map((reader) => reader.close()));
     }
-  }
-
-  async close(): Promise<void> {
-    this.#worker.postMessage('close');
-    await this.#worker.terminate();
   }
 }
 
-/** The reader's answers in order, and its death as an error. */
-class AnswerQueue {
-  readonly #worker: Worker;
-  readonly #waiting: PieceAnswer[] = [];
-  #failure: Error | undefined;
-  #wake: (() => void) | undefined;
-  readonly #onMessage = (answer: PieceAnswer): void => {
-    this.#waiting.push(answer);
-    this.#wake?.();
-  };
-  readonly #onError = (error: Error): void => {
-    this.#failure = error;
-    this.#wake?.();
-  };
+interface PieceQueueOptions {
+  readers: readonly Reader[];
+  known: (offsetBytes: number, lengthBytes: number) => Uint8Array;
+  sizeBytes: number;
+  signal: AbortSignal;
+}
 
-  constructor(worker: Worker) {
-    this.#worker = worker;
-    worker.on('message', this.#onMessage);
-    worker.on('error', this.#onError);
+/** Asks the readers in turn, as far ahead as there are free buffers, and gives the answers in the disk's order. */
+class PieceQueue {
+  readonly #options: PieceQueueOptions;
+  readonly #free = Array.from({ length: piecesInFlight }, () => new ArrayBuffer(pieceBytes));
+  readonly #asked: Promise<PieceAnswer>[] = [];
+  #askedBytes = 0;
+  #asks = 0;
+  #wake: () => void = () => {};
+
+  constructor(options: PieceQueueOptions) {
+    this.#options = options;
+    options.signal.addEventListener('abort', () => this.#wake(), { once: true });
   }
 
-  async next(): Promise<PieceAnswer> {
+  /** @throws the signal's reason */
+  async next(): Promise<{ answer: PieceAnswer; release: () => void }> {
+    const { signal } = this.#options;
     for (;;) {
-      const answer = this.#waiting.shift();
-      if (answer) return answer;
-      if (this.#failure) throw this.#failure;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      signal.throwIfAborted();
+      this.#ask();
+      const asked = this.#asked.shift();
+      if (asked) {
+        const answer = await asked;
+        return { answer, release: () => this.#release(answer.buffer) };
+      }
+      // Every buffer is with the sender: one comes back, or the sender fails and the signal says so.
+      await new Promise<void>((resolve) => (this.#wake = resolve));
     }
   }
 
-  close(): void {
-    this.#worker.off('message', this.#onMessage);
-    this.#worker.off('error', this.#onError);
+  #release(buffer: ArrayBuffer): void {
+    this.#free.push(buffer);
+    if (!this.#options.signal.aborted) this.#ask();
+    this.#wake();
+  }
+
+  #ask(): void {
+    const { readers, known, sizeBytes } = this.#options;
+    while (this.#askedBytes < sizeBytes) {
+      const reader = readers[this.#asks % readers.length];
+      const buffer = reader?.isOpen === true ? this.#free.pop() : undefined;
+      if (!reader || !buffer) return;
+      const offsetBytes = this.#askedBytes;
+      const lengthBytes = Math.min(pieceBytes, sizeBytes - offsetBytes);
+      const answer = reader.read({
+        buffer,
+        offsetBytes,
+        lengthBytes,
+        known: known(offsetBytes, lengthBytes),
+      });
+      answer.catch(() => {}); // told by next, unless the compare has ended before
+      this.#asked.push(answer);
+      this.#askedBytes += lengthBytes;
+      this.#asks += 1;
+    }
   }
 }
 

@@ -2,7 +2,7 @@
  * Reads pieces of a disk away from the main thread, tells which of their blocks differ from what is known, and hands
  * the bytes back without a copy.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { openSync, readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import {
   HASH_BLOCK_BYTES as blockBytes,
@@ -37,26 +37,26 @@ const zeroHash = Buffer.alloc(blockHashBytes);
 if (parentPort) serve(parentPort, (workerData as { path: string }).path); // given by ImageFile only
 
 function serve(port: NonNullable<typeof parentPort>, path: string): void {
-  const file = openSync(path, 'r');
-  port.on('message', (request: PieceRequest | 'close') => {
-    if (request === 'close') {
-      closeSync(file);
-      port.close();
-      return;
-    }
-    const answer = compare(file, request);
+  let file: number | undefined;
+  port.on('message', (request: PieceRequest) => {
+    const answer = answerTo(request, () => (file ??= openSync(path, 'r')));
     port.postMessage(answer, [request.buffer]);
   });
+}
+
+function answerTo(request: PieceRequest, open: () => number): PieceAnswer {
+  const { buffer, offsetBytes, lengthBytes } = request;
+  try {
+    return compare(open(), request);
+  } catch (error) {
+    return { buffer, offsetBytes, lengthBytes, errorCode: (error as NodeJS.ErrnoException).code ?? 'EIO' };
+  }
 }
 
 function compare(file: number, request: PieceRequest): PieceAnswer {
   const { buffer, offsetBytes, lengthBytes, known } = request;
   const bytes = Buffer.from(buffer, 0, lengthBytes);
-  try {
-    readWhole(file, bytes, offsetBytes);
-  } catch (error) {
-    return { buffer, offsetBytes, lengthBytes, errorCode: (error as NodeJS.ErrnoException).code ?? 'EIO' };
-  }
+  readWhole(file, bytes, offsetBytes);
   const hashes = hashBlocks(bytes);
   const runs: ChangedRun[] = [];
   for (let at = 0; at < hashes.length; at += blockHashBytes) {

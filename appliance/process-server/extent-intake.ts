@@ -1,15 +1,19 @@
 import type { IncomingMessage } from 'node:http';
 import { MiB } from '../../shared/bytes.ts';
-import type { SegmentWriter } from '../../shared/replica/segment-writer.ts';
+import { DomainError } from '../../shared/fault.ts';
 import { ExtentParser } from './extent-parser.ts';
-import type { ItemLog } from './item-log.ts';
+import type { ItemLog, SpoolSegment } from './item-log.ts';
 
 /** Bytes taken from all agents that are not yet in the spool: what bounds the process server's memory. */
 const inFlightBytesAtMost = 48 * MiB;
+/** Bodies read at once; each holds up to one extent that is not yet whole. The others wait unread. */
+const bodiesAtOnce = 32;
 
 /** Takes bodies of extents into the spool, no faster than they can be sealed and written. */
 export class ExtentIntake {
   #inFlightBytes = 0;
+  #bodies = 0;
+  readonly #waiting: (() => void)[] = [];
   readonly #paused = new Set<IncomingMessage>();
 
   /**
@@ -19,33 +23,25 @@ export class ExtentIntake {
    *   which does no harm: the agent sends them again, and the newer ones count
    */
   async take(log: ItemLog, cycleId: string, body: IncomingMessage): Promise<number> {
-    const writers = new Set<SegmentWriter>();
-    const taken: Promise<void>[] = [];
-    let failure: unknown;
-    const parser = new ExtentParser(log.item.disks, (extent) => {
-      const bytes = extent.data?.length ?? 0;
-      this.#inFlightBytes += bytes;
-      taken.push(
-        log
-          .take(cycleId, extent)
-          .then(
-            (writer) => void writers.add(writer),
-            (error: unknown) => {
-              failure ??= error;
-              body.resume();
-            },
-          )
-          .finally(() => this.#release(bytes)),
-      );
-    });
+    while (this.#bodies >= bodiesAtOnce) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#bodies += 1;
+    try {
+      const taking = new BodyTaking(log, cycleId, {
+        hold: (bytes) => (this.#inFlightBytes += bytes),
+        release: (bytes) => this.#release(bytes),
+      });
+      await this.#read(body, taking);
+      return await taking.finish();
+    } finally {
+      this.#bodies -= 1;
+      this.#waiting.shift()?.();
+    }
+  }
+
+  async #read(body: IncomingMessage, taking: BodyTaking): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       body.on('data', (chunk: Buffer) => {
-        if (failure !== undefined) return;
-        try {
-          parser.push(chunk);
-        } catch (error) {
-          failure = error;
-        }
+        taking.push(chunk);
         if (this.#inFlightBytes > inFlightBytesAtMost) {
           this.#paused.add(body);
           body.pause();
@@ -53,13 +49,12 @@ export class ExtentIntake {
       });
       body.on('end', resolve);
       body.on('error', reject);
-      body.on('close', () => (body.complete ? resolve() : reject(new Error('The agent broke off.'))));
-    }).finally(() => this.#paused.delete(body));
-    await Promise.all(taken);
-    if (failure !== undefined) throw failure;
-    parser.end();
-    await log.sync(writers);
-    return taken.length;
+      body.on('close', () => (body.complete ? resolve() : reject(new Error('The connection was cut.'))));
+    })
+      .catch((cause: unknown) => {
+        throw new DomainError({ code: 'Unavailable', message: 'The agent broke off.' }, { cause });
+      })
+      .finally(() => this.#paused.delete(body));
   }
 
   #release(bytes: number): void {
@@ -67,5 +62,51 @@ export class ExtentIntake {
     if (this.#inFlightBytes > inFlightBytesAtMost / 2) return;
     for (const body of this.#paused) body.resume();
     this.#paused.clear();
+  }
+}
+
+/** One body on its way into an item's log. After a failure the rest is read and thrown away. */
+class BodyTaking {
+  readonly #log: ItemLog;
+  readonly #parser: ExtentParser;
+  readonly #segments = new Set<SpoolSegment>();
+  readonly #taken: Promise<void>[] = [];
+  #failure: { error: unknown } | undefined;
+
+  constructor(
+    log: ItemLog,
+    cycleId: string,
+    memory: { hold: (bytes: number) => void; release: (bytes: number) => void },
+  ) {
+    this.#log = log;
+    this.#parser = new ExtentParser(log.item.disks, (extent) => {
+      const bytes = extent.data?.length ?? 0;
+      memory.hold(bytes);
+      const taken = log
+        .take(cycleId, extent)
+        .then(
+          (segment) => void this.#segments.add(segment),
+          (error: unknown) => void (this.#failure ??= { error }),
+        )
+        .finally(() => memory.release(bytes));
+      this.#taken.push(taken);
+    });
+  }
+
+  push(chunk: Buffer): void {
+    if (this.#failure) return;
+    try {
+      this.#parser.push(chunk);
+    } catch (error) {
+      this.#failure = { error };
+    }
+  }
+
+  async finish(): Promise<number> {
+    await Promise.all(this.#taken);
+    if (this.#failure) throw this.#failure.error;
+    this.#parser.end();
+    await this.#log.sync(this.#segments);
+    return this.#taken.length;
   }
 }

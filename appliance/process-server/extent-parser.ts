@@ -53,7 +53,12 @@ export class ExtentParser {
       const header = readExtentHeader(this.#header, 0);
       this.#check(header);
       if (header.zero) this.#onExtent({ ...header, data: undefined });
-      else this.#current = { header, data: new Uint8Array(header.lengthBytes), filled: 0 };
+      else
+        this.#current = {
+          header,
+          data: new Uint8Array(Buffer.allocUnsafeSlow(header.lengthBytes).buffer),
+          filled: 0,
+        };
     }
     return taken;
   }

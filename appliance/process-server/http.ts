@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { DomainError, type Fault } from '../../shared/fault.ts';
+import { extentLimits } from '../../shared/wire/agent.ts';
 
 const statusOf: Record<Fault['code'], number> = {
   InvalidRequest: 400,
@@ -74,8 +75,10 @@ export function sendError(response: ServerResponse, error: unknown): boolean {
   else {
     if (fault.code === 'Unavailable' || fault.code === 'TooManyRequests')
       response.setHeader('retry-after', '5');
-    // The rest of a refused body is not read: the connection can't be used again.
-    if (!response.req.complete) response.setHeader('connection', 'close');
+    // The rest of a short body is read and thrown away, so that its sender comes to read the answer.
+    const rest = Number(response.req.headers['content-length'] ?? Infinity);
+    if (rest > extentLimits.bodyBytes) response.setHeader('connection', 'close');
+    else if (!response.req.complete) response.req.resume();
     sendJson(response, statusOf[fault.code], { fault });
   }
   return isFault;

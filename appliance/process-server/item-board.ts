@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomUUID, timingSafeEqual } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { mkdirSync, statfsSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
@@ -17,6 +17,7 @@ import type {
   CycleRequest,
 } from '../../shared/wire/agent.ts';
 import type { ItemProgress } from '../../shared/wire/check-in.ts';
+import type { DiskRef } from '../../shared/wire/command.ts';
 import type { AgentRegistry } from './agent-registry.ts';
 import type { AgentCalls, CycleRef } from './agent-server.ts';
 import type { Assignment, ProcessServerEvent } from './contract.ts';
@@ -49,7 +50,7 @@ export class ItemBoard implements AgentCalls {
   readonly #progress: ProgressBook;
   readonly #uploader: Uploader;
   readonly #wakers = new Set<() => void>();
-  readonly #pointListeners = new Set<(protectedItemId: string, point: StoredPoint) => void>();
+  readonly #pointListeners = new Set<(protectedItemId: string, point: StoredPoint | undefined) => void>();
   #version = randomUUID();
 
   constructor(options: ItemBoardOptions) {
@@ -58,11 +59,14 @@ export class ItemBoard implements AgentCalls {
     this.#progress = new ProgressBook(options.store);
     this.#uploader = new Uploader({
       store: options.store,
-      findLog: (protectedItemId) => this.#logs.get(protectedItemId),
+      logs: this.#logs,
       replicaOf: options.replicaOf,
       onUploaded: (protectedItemId) => this.#tellProgress(protectedItemId),
       onPoint: (protectedItemId, point) => this.#tellPoint(protectedItemId, point),
-      onLink: (failure) => this.#progress.setLink(failure),
+      onLink: (protectedItemId, failure) => {
+        this.#progress.setLink(protectedItemId, failure);
+        this.#tellProgress(protectedItemId);
+      },
     });
   }
 
@@ -70,53 +74,57 @@ export class ItemBoard implements AgentCalls {
   async recover(): Promise<void> {
     mkdirSync(this.#spoolFolder, { recursive: true, mode: 0o700 });
     for (const item of this.#options.store.items()) {
-      const log = this.#open(item);
-      await log.recover();
-      this.#uploader.pokePoints(log);
+      await this.#open(item).recover();
       for (const point of this.#options.store.unconfirmedPoints(item.protectedItemId)) {
         this.#tellPoint(item.protectedItemId, point);
       }
     }
+    this.#uploader.poke();
   }
 
-  async assign(assignment: Assignment): Promise<void> {
+  /** @throws DomainError Conflict when the item is known with other disks or another data key */
+  assign(assignment: Assignment): Promise<void> {
     const { dataKey, ...item } = assignment;
-    const biosUuid = item.biosUuid.toLowerCase();
-    const sealedDataKey = this.#keys.seal(dataKey, item.protectedItemId);
-    this.#options.store.putItem({ ...item, biosUuid, sealedDataKey });
-    const stored = this.#options.store
-      .items()
-      .find(({ protectedItemId }) => protectedItemId === item.protectedItemId);
-    const known = this.#logs.get(item.protectedItemId);
-    if (known) await known.close();
-    if (stored) this.#open(stored);
+    const { protectedItemId } = item;
+    const { store } = this.#options;
+    const known = this.#logs.get(protectedItemId);
+    const isSame = known && sameDisks(known.item.disks, item.disks) && equalKeys(known.dataKey, dataKey);
+    if (known && isSame !== true) throw changed(item.machineName);
+    const sealedDataKey = this.#keys.seal(dataKey, protectedItemId);
+    store.putItem({ ...item, biosUuid: item.biosUuid.toLowerCase(), sealedDataKey });
+    const stored = store.findItem(protectedItemId);
+    if (stored && known) known.update(stored);
+    else if (stored) this.#open(stored);
     this.#changed();
+    return Promise.resolve();
   }
 
   async unassign(protectedItemId: string): Promise<void> {
     const log = this.#logs.get(protectedItemId);
     this.#logs.delete(protectedItemId);
+    this.#changed();
     await log?.close();
     this.#options.store.removeItem(protectedItemId);
     this.#progress.forget(protectedItemId);
+    for (const listener of this.#pointListeners) listener(protectedItemId, undefined);
     await rm(join(this.#spoolFolder, protectedItemId), { recursive: true, force: true });
-    this.#changed();
   }
 
   createPoint(protectedItemId: string, signal: AbortSignal): Promise<{ pointSequence: number }> {
-    this.#require(protectedItemId);
+    const log = this.#require(protectedItemId);
+    signal.throwIfAborted();
     const wanted = this.#options.store.requestPoint(protectedItemId);
-    const log = this.#logs.get(protectedItemId);
-    if (log) log.item.pointRequest = wanted;
+    log.update({ ...log.item, pointRequest: wanted });
     return new Promise((resolve, reject) => {
       const done = (): void => {
         this.#pointListeners.delete(listener);
         signal.removeEventListener('abort', abort);
       };
-      const listener = (itemId: string, point: StoredPoint): void => {
-        if (itemId !== protectedItemId || point.pointRequest < wanted) return;
+      const listener = (itemId: string, point: StoredPoint | undefined): void => {
+        if (itemId !== protectedItemId || (point && point.pointRequest < wanted)) return;
         done();
-        resolve({ pointSequence: point.sequence });
+        if (point) resolve({ pointSequence: point.sequence });
+        else reject(notReplicated(protectedItemId));
       };
       const abort = (): void => {
         done();
@@ -165,12 +173,13 @@ export class ItemBoard implements AgentCalls {
 
   async begin(biosUuid: string, protectedItemId: string, request: CycleRequest): Promise<CycleAnswer> {
     const log = this.#requireOf(biosUuid, protectedItemId);
-    if (JSON.stringify(request.disks) !== JSON.stringify(log.item.disks)) {
+    if (!sameDisks(request.disks, log.item.disks)) {
       throw new DomainError({
         code: 'Conflict',
         message: 'The agent speaks of other disks than those assigned to it.',
       });
     }
+    await log.ensureSound();
     const answer = await log.begin(request);
     this.#tellProgress(protectedItemId);
     return answer;
@@ -184,6 +193,7 @@ export class ItemBoard implements AgentCalls {
     const log = this.#requireOf(biosUuid, protectedItemId);
     log.requireOpen(cycleId);
     this.#refuseWhenFull();
+    await log.ensureSound();
     const count = await this.#intake.take(log, cycleId, body);
     this.#progress.heard(protectedItemId, cycleId, progress);
     this.#tellProgress(protectedItemId);
@@ -192,8 +202,9 @@ export class ItemBoard implements AgentCalls {
 
   async commit({ biosUuid, protectedItemId, cycleId }: CycleRef, commit: CycleCommit): Promise<number> {
     const log = this.#requireOf(biosUuid, protectedItemId);
+    await log.ensureSound();
     const sequence = await log.commit(cycleId, commit);
-    this.#uploader.pokePoints(log);
+    this.#uploader.poke();
     this.#tellProgress(protectedItemId);
     return sequence;
   }
@@ -224,16 +235,14 @@ export class ItemBoard implements AgentCalls {
   #require(protectedItemId: string): ItemLog {
     const log = this.#logs.get(protectedItemId);
     if (log) return log;
-    throw new DomainError({
-      code: 'ResourceNotFound',
-      message: `The process server replicates no item ${protectedItemId}.`,
-    });
+    throw notReplicated(protectedItemId);
   }
 
   /** An item of another machine is as unknown to the agent as one that is not there. */
   #requireOf(biosUuid: string, protectedItemId: string): ItemLog {
     const log = this.#require(protectedItemId);
-    return log.item.biosUuid === biosUuid ? log : this.#require('of another machine');
+    if (log.item.biosUuid === biosUuid) return log;
+    throw notReplicated(protectedItemId);
   }
 
   #refuseWhenFull(): void {
@@ -276,8 +285,7 @@ export class ItemBoard implements AgentCalls {
   }
 
   #tellPoint(protectedItemId: string, point: StoredPoint): void {
-    const { sequence, changedBytes, cycleId } = point;
-    const uploadedBytes = this.#options.store.uploadedBytes(protectedItemId, cycleId);
+    const { sequence, changedBytes, uploadedBytes } = point;
     this.#options.onEvent({
       kind: 'point',
       point: { kind: 'recoveryPoint', protectedItemId, sequence, changedBytes, uploadedBytes },
@@ -285,4 +293,33 @@ export class ItemBoard implements AgentCalls {
     this.#tellProgress(protectedItemId);
     for (const listener of this.#pointListeners) listener(protectedItemId, point);
   }
+}
+
+function sameDisks(one: readonly DiskRef[], other: readonly DiskRef[]): boolean {
+  return (
+    one.length === other.length &&
+    one.every(({ diskId, sizeBytes }, index) => {
+      const disk = other[index];
+      return disk?.diskId === diskId && disk.sizeBytes === sizeBytes;
+    })
+  );
+}
+
+function equalKeys(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && timingSafeEqual(one, other);
+}
+
+function changed(machineName: string): DomainError {
+  return new DomainError({
+    code: 'Conflict',
+    message: `${machineName} is replicated already, with other disks or another data key.`,
+    recommendedAction: 'Disable its replication, then enable it with the disks as they are now.',
+  });
+}
+
+function notReplicated(protectedItemId: string): DomainError {
+  return new DomainError({
+    code: 'ResourceNotFound',
+    message: `The process server replicates no item ${protectedItemId} of this machine.`,
+  });
 }

@@ -11,82 +11,192 @@ import { SegmentWriter, type SealedSegment } from '../../shared/replica/segment-
 import { syncFolder } from '../../shared/sync-folder.ts';
 import type { CycleAnswer, CycleCommit, CycleRequest } from '../../shared/wire/agent.ts';
 import type { ReceivedExtent } from './extent-parser.ts';
-import type { SpoolStore, StoredItem } from './spool-store.ts';
+import type { OpenCycle, SpoolStore, StoredItem } from './spool-store.ts';
 
 /** A segment is closed when it has this much; DESIGN: 8 to 16 MiB. */
 const segmentBytes = 12 * MiB;
 /** Frames of one segment; each costs an index entry. */
 const framesAtMost = 100_000;
+/** A manifest takes 32,768. A longer cycle is saved by points that are told to be of no one moment. */
+const segmentsPerPointAtMost = 30_000;
 
 /** A segment that is being written. */
-interface OpenSegment {
-  writer: SegmentWriter;
+export interface SpoolSegment {
+  readonly writer: SegmentWriter;
   /** Source bytes of the frames that are still being sealed for it. */
   sealingBytes: number;
   /** Extents that were given to it and are not yet appended. */
   pending: number;
   /** Called when nothing is pending any more. */
   onIdle: (() => void) | undefined;
+  /** Set once it takes no more; resolves when it is sealed and durable. */
+  sealed: Promise<void> | undefined;
 }
 
-/** Writes one item's segments into the spool. Extents are numbered in the order in which `take` is called. */
-export class ItemLog {
-  readonly item: StoredItem;
-  readonly #dataKey: Uint8Array;
-  readonly #folder: string;
-  readonly #store: SpoolStore;
-  readonly #pool: FramePool;
-  readonly #onSealed: () => void;
-  #open: OpenSegment | undefined;
-  #opening: Promise<OpenSegment> | undefined;
-  readonly #closing = new Set<Promise<void>>();
-  /** A write that failed: nothing more is taken until the segments are recovered. */
-  #failure: unknown;
+interface ItemLogOptions {
+  item: StoredItem;
+  dataKey: Uint8Array;
+  spoolFolder: string;
+  store: SpoolStore;
+  pool: FramePool;
+  onSealed: () => void;
+}
 
-  constructor(options: {
-    item: StoredItem;
-    dataKey: Uint8Array;
-    spoolFolder: string;
-    store: SpoolStore;
-    pool: FramePool;
-    onSealed: () => void;
-  }) {
-    this.item = options.item;
-    this.#dataKey = options.dataKey;
+/**
+ * Writes one item's segments into the spool. Everything that changes which cycle or segment is open happens in turn,
+ * in the order of the calls; sealing and writing of extents runs beside it.
+ */
+export class ItemLog {
+  readonly #options: ItemLogOptions;
+  readonly #folder: string;
+  #item: StoredItem;
+  #cycle: OpenCycle | undefined;
+  #open: SpoolSegment | undefined;
+  readonly #closing = new Set<Promise<void>>();
+  #lastTurn: Promise<unknown> = Promise.resolve();
+  /** A write that failed: nothing more is taken until what was written is recovered. */
+  #failure: { error: unknown } | undefined;
+  #isClosed = false;
+
+  constructor(options: ItemLogOptions) {
+    this.#options = options;
+    this.#item = options.item;
     this.#folder = join(options.spoolFolder, options.item.protectedItemId);
-    this.#store = options.store;
-    this.#pool = options.pool;
-    this.#onSealed = options.onSealed;
+    this.#cycle = options.store.findCycle(options.item.protectedItemId);
+  }
+
+  get item(): Readonly<StoredItem> {
+    return this.#item;
   }
 
   get dataKey(): Uint8Array {
-    return this.#dataKey;
+    return this.#options.dataKey;
   }
 
   pathOf(sequence: number): string {
     return join(this.#folder, `${sequence}.seg`);
   }
 
-  /** After a start, or a failed write: seals what was left unfinished. Everything acknowledged is in it. */
-  async recover(): Promise<void> {
-    const { protectedItemId } = this.item;
-    await this.#open?.writer.abandon();
-    this.#open = undefined;
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    for (const sequence of this.#store.unsealedSegments(protectedItemId)) {
-      const segment = await this.#recoverSegment(sequence);
-      if (segment) this.#store.sealSegment(protectedItemId, segment);
-      else {
-        rmSync(this.pathOf(sequence), { force: true });
-        this.#store.dropSegment(protectedItemId, sequence);
+  /** Takes over what may change while an item is replicated; its disks and its key may not. */
+  update(item: StoredItem): void {
+    this.#item = item;
+  }
+
+  /** After a start: seals what was left unfinished. Everything acknowledged is in it. */
+  recover(): Promise<void> {
+    return this.#inTurn(() => this.#recover());
+  }
+
+  /** After a failed write: recovers what was written, so that more can be taken. */
+  ensureSound(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#failure) await this.#recover();
+    });
+  }
+
+  /** Begins a cycle, or finds the one that the agent speaks of. */
+  begin(request: CycleRequest): Promise<CycleAnswer> {
+    return this.#inTurn(async () => {
+      const { store } = this.#options;
+      const { protectedItemId } = this.#item;
+      const committed = store.findPointOfCycle(protectedItemId, request.cycleId);
+      if (committed) return { state: 'committed', pointSequence: committed.sequence };
+      const lastPoint = store.lastPoint(protectedItemId);
+      if (this.#cycle?.cycleId === request.cycleId) return { state: 'open', lastPoint };
+      if (request.resumes) return { state: 'unknownCycle' };
+      if (!this.#isBase(request, lastPoint)) return { state: 'baseMismatch', lastPoint };
+      if (this.#cycle) await this.#dropCycle(this.#cycle.cycleId);
+      const { cycleId, basePoint } = request;
+      const cycle = { cycleId, basePoint, startedAtMs: Date.now() };
+      store.beginCycle(protectedItemId, cycle);
+      this.#cycle = cycle;
+      return { state: 'open', lastPoint };
+    });
+  }
+
+  /** @throws DomainError Conflict when the cycle is not the open one */
+  requireOpen(cycleId: string): void {
+    if (this.#cycle?.cycleId === cycleId) return;
+    throw new DomainError({
+      code: 'Conflict',
+      message: `The cycle ${cycleId} is not open at the process server.`,
+      recommendedAction: 'The agent begins it anew by itself.',
+    });
+  }
+
+  /** Seals an extent and appends it. Resolves when it is written; `sync` makes it durable. Of overlapping ones the later call counts. */
+  async take(cycleId: string, extent: ReceivedExtent): Promise<SpoolSegment> {
+    const bytes = extent.data?.length ?? 0;
+    const segment = await this.#inTurn(() => this.#admit(cycleId, bytes));
+    try {
+      await this.#append(segment.writer, extent);
+    } catch (error) {
+      throw this.#failed(error);
+    } finally {
+      segment.sealingBytes -= bytes;
+      segment.pending -= 1;
+      if (segment.pending === 0) segment.onIdle?.();
+    }
+    return segment;
+  }
+
+  /** Makes durable what was taken into these segments. */
+  async sync(segments: Iterable<SpoolSegment>): Promise<void> {
+    try {
+      await Promise.all([...segments].map((segment) => segment.sealed ?? segment.writer.sync()));
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  /** Ends the cycle: everything taken is sealed, and the next point is decided. */
+  commit(cycleId: string, commit: CycleCommit): Promise<number> {
+    return this.#inTurn(async () => {
+      const { store } = this.#options;
+      const { protectedItemId } = this.#item;
+      const committed = store.findPointOfCycle(protectedItemId, cycleId);
+      if (committed) return committed.sequence;
+      this.requireOpen(cycleId);
+      await this.#closeSegment();
+      this.#refuseAfterFailure();
+      const sequence = store.commitCycle(protectedItemId, cycleId, commit);
+      this.#cycle = undefined;
+      return sequence;
+    });
+  }
+
+  /** Takes nothing more, and seals what is open, so that a stop leaves nothing to recover. */
+  close(): Promise<void> {
+    this.#isClosed = true;
+    return this.#inTurn(() => this.#closeSegment());
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#lastTurn.then(work);
+    this.#lastTurn = turn.catch(() => {}); // its caller hears of it; the next turn comes all the same
+    return turn;
+  }
+
+  async #recover(): Promise<void> {
+    const { store, onSealed } = this.#options;
+    const { protectedItemId } = this.#item;
+    await this.#closeSegment(); // after a failure this leaves the files as they are
+    try {
+      await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      for (const sequence of store.unsealedSegments(protectedItemId)) {
+        const segment = await this.#recoverSegment(sequence);
+        if (segment) store.sealSegment(protectedItemId, segment);
+        else this.#dropSegment(sequence);
       }
+    } catch (error) {
+      throw this.#failed(error);
     }
     this.#failure = undefined;
-    this.#onSealed();
+    onSealed();
   }
 
   async #recoverSegment(sequence: number): Promise<SealedSegment | undefined> {
-    const identity = { itemId: this.item.protectedItemId, dataKey: this.#dataKey, sequence };
+    const identity = { itemId: this.#item.protectedItemId, dataKey: this.dataKey, sequence };
     try {
       return (await recoverSegment({ path: this.pathOf(sequence), ...identity })).segment;
     } catch (error) {
@@ -95,170 +205,120 @@ export class ItemLog {
     }
   }
 
-  /** Begins a cycle, or finds the one that the agent speaks of. */
-  async begin(request: CycleRequest): Promise<CycleAnswer> {
-    const { protectedItemId } = this.item;
-    if (this.#failure) await this.recover();
-    const committed = this.#store.findPointOfCycle(protectedItemId, request.cycleId);
-    if (committed) return { state: 'committed', pointSequence: committed.sequence };
-    const open = this.#store.findCycle(protectedItemId);
-    const lastPoint = this.#store.lastPoint(protectedItemId);
-    if (open?.cycleId === request.cycleId) return { state: 'open', lastPoint };
-    if (request.basePoint !== 0 && request.basePoint !== lastPoint)
-      return { state: 'baseMismatch', lastPoint };
-    if (open) await this.#dropCycle(open.cycleId);
-    this.#store.beginCycle(protectedItemId, {
-      cycleId: request.cycleId,
-      basePoint: request.basePoint,
-      startedAtMs: Date.now(),
-    });
-    return { state: 'open', lastPoint };
-  }
-
-  /** @throws DomainError Conflict when the cycle is not the open one */
-  requireOpen(cycleId: string): void {
-    if (this.#store.findCycle(this.item.protectedItemId)?.cycleId === cycleId) return;
-    throw new DomainError({
-      code: 'Conflict',
-      message: `The cycle ${cycleId} is not open at the process server.`,
-      recommendedAction: 'The agent begins it anew by itself.',
-    });
-  }
-
-  /** Seals an extent and appends it. Resolves when it is written; `sync` makes it durable. */
-  async take(cycleId: string, extent: ReceivedExtent): Promise<SegmentWriter> {
-    const bytes = extent.data?.length ?? 0;
-    const segment = await this.#segmentFor(cycleId, bytes);
-    try {
-      await this.#append(segment.writer, extent);
-    } finally {
-      segment.sealingBytes -= bytes;
-      segment.pending -= 1;
-      if (segment.pending === 0) segment.onIdle?.();
-    }
-    return segment.writer;
+  /** Whether the agent's hashes stand for the last point. An agent without any begins anywhere. */
+  #isBase({ basePoint, baseCycleId }: CycleRequest, lastPoint: number): boolean {
+    if (basePoint === 0) return true;
+    const base = this.#options.store.findPoint(this.#item.protectedItemId, lastPoint);
+    return basePoint === lastPoint && base?.cycleId === baseCycleId;
   }
 
   async #append(writer: SegmentWriter, extent: ReceivedExtent): Promise<void> {
     const slot = writer.reserve();
     const place = { disk: extent.diskIndex, offsetBytes: extent.offsetBytes };
-    try {
-      await writer.append(
-        extent.data
-          ? await this.#pool.seal(slot, { ...place, data: extent.data })
-          : sealZeroFrame(slot, { ...place, lengthBytes: extent.lengthBytes }),
-      );
-    } catch (error) {
-      throw this.#failed(error);
-    }
+    await writer.append(
+      extent.data
+        ? await this.#options.pool.seal(slot, { ...place, data: extent.data })
+        : sealZeroFrame(slot, { ...place, lengthBytes: extent.lengthBytes }),
+    );
   }
 
-  /** Makes durable what was taken into these segments. */
-  async sync(writers: Iterable<SegmentWriter>): Promise<void> {
-    try {
-      for (const writer of writers) if (writer === this.#open?.writer) await writer.sync();
-      await Promise.all(this.#closing);
-    } catch (error) {
-      throw this.#failed(error);
-    }
-    this.#refuseAfterFailure();
-  }
-
-  /** Ends the cycle: everything taken is sealed, and the next point is decided. */
-  async commit(cycleId: string, commit: CycleCommit): Promise<number> {
-    const { protectedItemId } = this.item;
-    const committed = this.#store.findPointOfCycle(protectedItemId, cycleId);
-    if (committed) return committed.sequence;
-    this.requireOpen(cycleId);
-    this.#closeSegment();
-    await Promise.allSettled(this.#closing);
-    this.#refuseAfterFailure();
-    if (this.#store.unsealedSegments(protectedItemId).length > 0)
-      throw this.#failed(new Error('A segment is open.'));
-    return this.#store.commitCycle(protectedItemId, cycleId, commit);
-  }
-
-  /** Seals what is open, so that a stop leaves nothing to recover. */
-  async close(): Promise<void> {
-    this.#closeSegment();
-    await Promise.allSettled(this.#closing);
-  }
-
-  #failed(error: unknown): unknown {
-    this.#failure ??= error;
+  #failed(error: unknown): DomainError {
+    this.#failure ??= { error };
     return error instanceof DomainError ? error : spoolFailed(error);
   }
 
   #refuseAfterFailure(): void {
-    if (this.#failure !== undefined) throw spoolFailed(this.#failure);
+    if (this.#failure) throw spoolFailed(this.#failure.error);
   }
 
-  /** The segment for the next extent, which is counted as pending in it at once: so it can't be closed before. */
-  async #segmentFor(cycleId: string, bytes: number): Promise<OpenSegment> {
-    while (this.#opening) await this.#opening;
+  /** The segment for the next extent, which is counted as pending in it at once: so it can't be sealed before. */
+  async #admit(cycleId: string, bytes: number): Promise<SpoolSegment> {
+    if (this.#isClosed) throw stopping();
     this.#refuseAfterFailure();
+    this.requireOpen(cycleId);
     const segment = this.#open && !isFull(this.#open, bytes) ? this.#open : await this.#nextSegment(cycleId);
     segment.sealingBytes += bytes;
     segment.pending += 1;
     return segment;
   }
 
-  async #nextSegment(cycleId: string): Promise<OpenSegment> {
-    this.#closeSegment();
-    this.#opening = this.#openSegment(cycleId);
+  async #nextSegment(cycleId: string): Promise<SpoolSegment> {
+    const { store } = this.#options;
+    const { protectedItemId } = this.#item;
+    void this.#closeSegment();
     try {
-      this.#open = await this.#opening;
+      if (store.countSegments(protectedItemId, cycleId) >= segmentsPerPointAtMost) {
+        await this.#closeSegment();
+        this.#refuseAfterFailure();
+        store.splitCycle(protectedItemId, cycleId);
+      }
+      await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      const sequence = store.reserveSegment(protectedItemId, cycleId);
+      const sink = await openFileSink(this.pathOf(sequence));
+      syncFolder(this.#folder);
+      const identity = { itemId: protectedItemId, dataKey: this.dataKey, sequence };
+      const writer = await SegmentWriter.create(identity, sink);
+      this.#open = { writer, sealingBytes: 0, pending: 0, onIdle: undefined, sealed: undefined };
       return this.#open;
     } catch (error) {
       throw this.#failed(error);
-    } finally {
-      this.#opening = undefined;
     }
   }
 
-  async #openSegment(cycleId: string): Promise<OpenSegment> {
-    const { protectedItemId } = this.item;
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    const sequence = this.#store.reserveSegment(protectedItemId, cycleId);
-    const sink = await openFileSink(this.pathOf(sequence));
-    syncFolder(this.#folder);
-    const identity = { itemId: protectedItemId, dataKey: this.#dataKey, sequence };
-    const writer = await SegmentWriter.create(identity, sink);
-    return { writer, sealingBytes: 0, pending: 0, onIdle: undefined };
-  }
-
-  #closeSegment(): void {
+  /** Resolves when all that was closed is sealed, or its file left for recovery. Failures are kept, not thrown. */
+  async #closeSegment(): Promise<void> {
     const segment = this.#open;
-    if (!segment) return;
     this.#open = undefined;
-    const closing = this.#seal(segment).finally(() => this.#closing.delete(closing));
-    closing.catch((error: unknown) => this.#failed(error)); // kept: the cycle's next call refuses
-    this.#closing.add(closing);
+    if (segment) {
+      const sealed = this.#seal(segment);
+      segment.sealed = sealed;
+      const settled = sealed
+        .catch((error: unknown) => void this.#failed(error))
+        .finally(() => this.#closing.delete(settled));
+      this.#closing.add(settled);
+    }
+    await Promise.all(this.#closing);
   }
 
-  async #seal(segment: OpenSegment): Promise<void> {
+  async #seal(segment: SpoolSegment): Promise<void> {
+    const { store, onSealed } = this.#options;
     if (segment.pending > 0) await new Promise<void>((resolve) => (segment.onIdle = resolve));
-    this.#refuseAfterFailure();
-    this.#store.sealSegment(this.item.protectedItemId, await segment.writer.finish());
-    this.#onSealed();
+    try {
+      this.#refuseAfterFailure();
+      store.sealSegment(this.#item.protectedItemId, await segment.writer.finish());
+    } catch (error) {
+      await segment.writer.abandon();
+      throw error;
+    }
+    onSealed();
   }
 
   /** A cycle that the agent gave up. What was uploaded of it stays unreferenced, for the collection to find. */
   async #dropCycle(cycleId: string): Promise<void> {
-    this.#closeSegment();
-    await Promise.allSettled(this.#closing);
-    for (const { segment } of this.#store.segmentsOf(this.item.protectedItemId, cycleId)) {
-      rmSync(this.pathOf(segment.sequence), { force: true });
-      this.#store.dropSegment(this.item.protectedItemId, segment.sequence);
+    await this.#closeSegment();
+    for (const sequence of this.#options.store.sequencesOf(this.#item.protectedItemId, cycleId)) {
+      this.#dropSegment(sequence);
     }
+  }
+
+  #dropSegment(sequence: number): void {
+    rmSync(this.pathOf(sequence), { force: true });
+    this.#options.store.dropSegment(this.#item.protectedItemId, sequence);
   }
 }
 
 /** Sealed frames are taken to be half of their source; the format's own limit is far above. */
-function isFull(segment: OpenSegment, nextBytes: number): boolean {
-  const { writer, sealingBytes } = segment;
-  if (writer.frames === 0 && sealingBytes === 0) return false;
-  return writer.sizeBytes + (sealingBytes + nextBytes) / 2 > segmentBytes || writer.frames >= framesAtMost;
+function isFull(segment: SpoolSegment, nextBytes: number): boolean {
+  const { writer, sealingBytes, pending } = segment;
+  if (writer.frames === 0 && pending === 0) return false;
+  return (
+    writer.sizeBytes + (sealingBytes + nextBytes) / 2 > segmentBytes ||
+    writer.frames + pending >= framesAtMost
+  );
+}
+
+function stopping(): DomainError {
+  return new DomainError({ code: 'Unavailable', message: 'The process server is stopping.' });
 }
 
 function spoolFailed(cause: unknown): DomainError {

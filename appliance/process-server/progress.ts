@@ -2,6 +2,7 @@ import type { CycleProgress } from '../../shared/wire/agent.ts';
 import type { DiskRef } from '../../shared/wire/command.ts';
 import type { ItemProgress } from '../../shared/wire/check-in.ts';
 import { DomainError, type Fault } from '../../shared/fault.ts';
+import { StoreError } from '../../shared/replica/replica-store.ts';
 import type { SpoolStore, StoredItem } from './spool-store.ts';
 
 const rateWindowMs = 5_000;
@@ -19,7 +20,7 @@ export class ProgressBook {
     }
   >();
 
-  #link: Fault | undefined;
+  readonly #links = new Map<string, Fault>();
 
   constructor(store: SpoolStore) {
     this.#store = store;
@@ -28,10 +29,16 @@ export class ProgressBook {
   heard(protectedItemId: string, cycleId: string, progress: CycleProgress): void {
     const known = this.#items.get(protectedItemId);
     const samples = known?.cycleId === cycleId ? known.samples : [];
+    const fault = known?.fault;
     const bytes = progress.disks.reduce((sum, { processedBytes }) => sum + processedBytes, 0);
     samples.push({ atMs: Date.now(), bytes });
     while (samples.length > 2 && (samples[0]?.atMs ?? 0) < Date.now() - rateWindowMs) samples.shift();
-    this.#items.set(protectedItemId, { cycleId, disks: progress.disks, samples });
+    this.#items.set(protectedItemId, {
+      cycleId,
+      disks: progress.disks,
+      samples,
+      ...(fault ? { fault } : {}),
+    });
   }
 
   /** Why the agent stands still; undefined when it no longer does. */
@@ -43,28 +50,31 @@ export class ProgressBook {
 
   forget(protectedItemId: string): void {
     this.#items.delete(protectedItemId);
+    this.#links.delete(protectedItemId);
   }
 
-  /** Uploads fail (with what), or work again: told with every item. */
-  setLink(failure: unknown): void {
-    this.#link = failure === undefined ? undefined : linkFault(failure);
+  /** The item's uploads fail (with what), or work again. */
+  setLink(protectedItemId: string, failure: unknown): void {
+    if (failure === undefined) this.#links.delete(protectedItemId);
+    else this.#links.set(protectedItemId, linkFault(failure));
   }
 
   of(item: StoredItem): ItemProgress {
     const { protectedItemId, disks } = item;
     const lastPoint = this.#store.lastPoint(protectedItemId);
     const known = this.#items.get(protectedItemId);
-    const fault = known?.fault ?? this.#link;
+    const fault = known?.fault ?? this.#links.get(protectedItemId);
     const common = { protectedItemId, ...(fault ? { fault } : {}) };
     const open = this.#store.findCycle(protectedItemId);
     if (!open) {
-      const cycleId = this.#store.findPoint(protectedItemId, lastPoint)?.cycleId ?? '';
+      const point = this.#store.findPoint(protectedItemId, lastPoint);
       return {
         ...common,
         phase: 'Waiting',
         cycle: Math.max(lastPoint, 1),
         disks: disks.map((disk) => standing(disk, lastPoint > 0 ? disk.sizeBytes : 0)),
-        uploadedBytes: this.#store.uploadedBytes(protectedItemId, cycleId),
+        uploadedBytes:
+          point?.uploadedBytes || this.#store.uploadedBytes(protectedItemId, point?.cycleId ?? ''),
         bytesPerSecond: 0,
         startedAtMs: 0,
       };
@@ -90,15 +100,14 @@ function standing({ diskId, sizeBytes }: DiskRef, processedBytes: number): ItemP
 
 function linkFault(failure: unknown): Fault {
   if (failure instanceof DomainError) return failure.fault;
+  const reason = failure instanceof Error ? failure.message : 'no reason was told';
+  const isForeign = failure instanceof StoreError && failure.code === 'BlobAlreadyExists';
   return {
-    code: 'Unavailable',
-    message:
-      `Uploads to the replica log fail: ${failure instanceof Error ? failure.message : 'no reason was told'}`.slice(
-        0,
-        4_000,
-      ),
-    recommendedAction:
-      'Nothing is lost: the spool keeps all. Check the link from the process server to the storage account.',
+    code: isForeign ? 'Conflict' : 'Unavailable',
+    message: `Uploads to the replica log fail: ${reason}.`.slice(0, 4_000),
+    recommendedAction: isForeign
+      ? 'The log was continued by another process server, or this one was set back to an earlier state. The points there stay valid. Disable replication of the machine, then enable it again.'
+      : 'Nothing is lost: the spool keeps all. Check the link from the process server to the storage account.',
   };
 }
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import type { SealedSegment } from '../../shared/replica/segment-writer.ts';
 import type { Consistency, CycleCommit } from '../../shared/wire/agent.ts';
@@ -32,7 +33,10 @@ export interface StoredPoint {
   pointRequest: number;
   /** Hash of the manifest; absent until it is uploaded. */
   hash: string | undefined;
-  confirmed: boolean;
+  /** Whether an upload of the manifest was begun. */
+  tried: boolean;
+  /** Bytes of its segments; 0 until its manifest is uploaded. */
+  uploadedBytes: number;
 }
 
 export interface StoredSegment {
@@ -70,23 +74,18 @@ export class SpoolStore {
       CREATE TABLE IF NOT EXISTS point (
         protectedItemId TEXT NOT NULL REFERENCES item ON DELETE CASCADE, sequence INTEGER NOT NULL,
         cycleId TEXT NOT NULL, capturedAtMs INTEGER NOT NULL, consistency TEXT NOT NULL, changedBytes INTEGER NOT NULL,
-        pointRequest INTEGER NOT NULL, hash TEXT, confirmed INTEGER NOT NULL DEFAULT 0,
+        pointRequest INTEGER NOT NULL, hash TEXT, tried INTEGER NOT NULL DEFAULT 0,
+        uploadedBytes INTEGER NOT NULL DEFAULT 0, confirmed INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (protectedItemId, sequence));`);
   }
 
   items(): StoredItem[] {
-    return this.database
-      .prepare('SELECT * FROM item')
-      .all()
-      .map((row) => ({
-        protectedItemId: String(row['protectedItemId']),
-        biosUuid: String(row['biosUuid']),
-        machineName: String(row['machineName']),
-        disks: JSON.parse(String(row['disks'])) as DiskRef[], // written by putItem only, as is the schedule
-        sealedDataKey: row['sealedDataKey'] as Uint8Array,
-        schedule: JSON.parse(String(row['schedule'])) as PointSchedule,
-        pointRequest: Number(row['pointRequest']),
-      }));
+    return this.database.prepare('SELECT * FROM item').all().map(toItem);
+  }
+
+  findItem(protectedItemId: string): StoredItem | undefined {
+    const row = this.database.prepare('SELECT * FROM item WHERE protectedItemId = ?').get(protectedItemId);
+    return row && toItem(row);
   }
 
   /** Adds the item, or brings it up to date; what was replicated of it stays. */
@@ -172,12 +171,30 @@ export class SpoolStore {
       .map((row) => Number(row['sequence']));
   }
 
-  /** Sealed and not yet uploaded, oldest first. */
-  pendingSegments(limit: number): StoredSegment[] {
+  /** An item's segments that are sealed and not yet uploaded, oldest first. */
+  pendingSegments(protectedItemId: string, limit: number): StoredSegment[] {
     return this.database
-      .prepare('SELECT * FROM segment WHERE segment IS NOT NULL AND uploaded = 0 ORDER BY rowid LIMIT ?')
-      .all(limit)
+      .prepare(
+        `SELECT * FROM segment WHERE protectedItemId = ? AND segment IS NOT NULL AND uploaded = 0
+         ORDER BY sequence LIMIT ?`,
+      )
+      .all(protectedItemId, limit)
       .map(toSegment);
+  }
+
+  countSegments(protectedItemId: string, cycleId: string): number {
+    const row = this.database
+      .prepare('SELECT count(*) AS segments FROM segment WHERE protectedItemId = ? AND cycleId = ?')
+      .get(protectedItemId, cycleId);
+    return Number(row?.['segments'] ?? 0);
+  }
+
+  /** Every segment of a cycle, sealed or not. */
+  sequencesOf(protectedItemId: string, cycleId: string): number[] {
+    return this.database
+      .prepare('SELECT sequence FROM segment WHERE protectedItemId = ? AND cycleId = ? ORDER BY sequence')
+      .all(protectedItemId, cycleId)
+      .map((row) => Number(row['sequence']));
   }
 
   segmentsOf(protectedItemId: string, cycleId: string): StoredSegment[] {
@@ -218,24 +235,38 @@ export class SpoolStore {
   /** Turns the open cycle into the next point. */
   commitCycle(protectedItemId: string, cycleId: string, commit: CycleCommit): number {
     return this.#transaction(() => {
-      const sequence = this.lastPoint(protectedItemId) + 1;
-      this.database
-        .prepare(
-          `INSERT INTO point (protectedItemId, sequence, cycleId, capturedAtMs, consistency, changedBytes, pointRequest)
-           VALUES (?, ?, ?, ?, ?, ?, ?)`,
-        )
-        .run(
-          protectedItemId,
-          sequence,
-          cycleId,
-          commit.capturedAtMs,
-          commit.consistency,
-          commit.changedBytes,
-          commit.pointRequest,
-        );
+      const sequence = this.#addPoint(protectedItemId, cycleId, commit);
       this.database.prepare('DELETE FROM cycle WHERE protectedItemId = ?').run(protectedItemId);
       return sequence;
     });
+  }
+
+  /** Makes a point, of no one moment, of what the open cycle has so far; the cycle goes on behind it. */
+  splitCycle(protectedItemId: string, cycleId: string): number {
+    return this.#transaction(() => {
+      const part = randomUUID();
+      this.database
+        .prepare('UPDATE segment SET cycleId = ? WHERE protectedItemId = ? AND cycleId = ?')
+        .run(part, protectedItemId, cycleId);
+      return this.#addPoint(protectedItemId, part, {
+        capturedAtMs: Date.now(),
+        consistency: 'NotConsistent',
+        changedBytes: 0,
+        pointRequest: 0,
+      });
+    });
+  }
+
+  #addPoint(protectedItemId: string, cycleId: string, commit: CycleCommit): number {
+    const sequence = this.lastPoint(protectedItemId) + 1;
+    const { capturedAtMs, consistency, changedBytes, pointRequest } = commit;
+    this.database
+      .prepare(
+        `INSERT INTO point (protectedItemId, sequence, cycleId, capturedAtMs, consistency, changedBytes, pointRequest)
+         VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      )
+      .run(protectedItemId, sequence, cycleId, capturedAtMs, consistency, changedBytes, pointRequest);
+    return sequence;
   }
 
   lastPoint(protectedItemId: string): number {
@@ -276,10 +307,20 @@ export class SpoolStore {
       .map(toPoint);
   }
 
-  markPointUploaded(protectedItemId: string, sequence: number, hash: string): void {
+  markPointTried(protectedItemId: string, sequence: number): void {
     this.database
-      .prepare('UPDATE point SET hash = ? WHERE protectedItemId = ? AND sequence = ?')
-      .run(hash, protectedItemId, sequence);
+      .prepare('UPDATE point SET tried = 1 WHERE protectedItemId = ? AND sequence = ?')
+      .run(protectedItemId, sequence);
+  }
+
+  markPointUploaded(
+    protectedItemId: string,
+    sequence: number,
+    uploaded: { hash: string; bytes: number },
+  ): void {
+    this.database
+      .prepare('UPDATE point SET hash = ?, uploadedBytes = ? WHERE protectedItemId = ? AND sequence = ?')
+      .run(uploaded.hash, uploaded.bytes, protectedItemId, sequence);
   }
 
   /** Nobody asks for it again: its segments' rows go, and the points before the newest confirmed one. */
@@ -316,6 +357,18 @@ export class SpoolStore {
   }
 }
 
+function toItem(row: Record<string, SQLOutputValue>): StoredItem {
+  return {
+    protectedItemId: String(row['protectedItemId']),
+    biosUuid: String(row['biosUuid']),
+    machineName: String(row['machineName']),
+    disks: JSON.parse(String(row['disks'])) as DiskRef[], // written by putItem only, as is the schedule
+    sealedDataKey: row['sealedDataKey'] as Uint8Array,
+    schedule: JSON.parse(String(row['schedule'])) as PointSchedule,
+    pointRequest: Number(row['pointRequest']),
+  };
+}
+
 function toSegment(row: Record<string, SQLOutputValue>): StoredSegment {
   return {
     protectedItemId: String(row['protectedItemId']),
@@ -335,6 +388,7 @@ function toPoint(row: Record<string, SQLOutputValue>): StoredPoint {
     changedBytes: Number(row['changedBytes']),
     pointRequest: Number(row['pointRequest']),
     hash: row['hash'] === null ? undefined : String(row['hash']),
-    confirmed: Number(row['confirmed']) === 1,
+    tried: Number(row['tried']) === 1,
+    uploadedBytes: Number(row['uploadedBytes']),
   };
 }

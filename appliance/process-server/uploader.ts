@@ -1,26 +1,31 @@
 import { readFile, rm } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
-import { encodePoint, genesisHead, hashPoint } from '../../shared/replica/point.ts';
-import { pointName } from '../../shared/replica/layout.ts';
+import { preparePoint } from '../../shared/replica/chain.ts';
+import { genesisHead } from '../../shared/replica/point.ts';
 import { StoreError, type ReplicaStore } from '../../shared/replica/replica-store.ts';
 import type { ItemLog } from './item-log.ts';
 import type { SpoolStore, StoredPoint, StoredSegment } from './spool-store.ts';
 
 const uploadsAtOnce = 3;
-const retryMs = { first: 1_000, most: 60_000 };
+const retryMs = { first: 500, most: 60_000 };
 /** Over how long the upload rate is told. */
 const rateWindowMs = 10_000;
 
 /** What the uploader needs to know of its process server. */
 export interface UploaderOptions {
   store: SpoolStore;
-  findLog: (protectedItemId: string) => ItemLog | undefined;
+  logs: ReadonlyMap<string, ItemLog>;
   /** Where an item's log is written to. @throws DomainError Unavailable */
   replicaOf: (protectedItemId: string) => Promise<ReplicaStore>;
   onUploaded: (protectedItemId: string) => void;
   onPoint: (protectedItemId: string, point: StoredPoint) => void;
-  /** The link to the vault's storage failed (with what) or works again. */
-  onLink: (failure: unknown) => void;
+  /** An item's uploads fail (with what) or work again. */
+  onLink: (protectedItemId: string, failure: unknown) => void;
+}
+
+/** How an item's uploads go. After a failure they rest, and the other items' go on. */
+interface Lane {
+  failures: number;
+  restsUntilMs: number;
 }
 
 /**
@@ -31,9 +36,10 @@ export class Uploader {
   readonly #options: UploaderOptions;
   readonly #stop = new AbortController();
   readonly #running = new Map<string, Promise<void>>();
+  readonly #lanes = new Map<string, Lane>();
   readonly #recent: { atMs: number; bytes: number }[] = [];
-  #retryMs = retryMs.first;
-  #pausedUntilMs = 0;
+  /** The item that got the last turn: the next one is another's. */
+  #lastItemId = '';
 
   constructor(options: UploaderOptions) {
     this.#options = options;
@@ -45,142 +51,133 @@ export class Uploader {
     return this.#recent.reduce((sum, { bytes }) => sum + bytes, 0) / (rateWindowMs / 1_000);
   }
 
-  /** Looks for work. Called whenever some may have come up; does nothing while enough is under way. */
+  /** Starts what there is to upload, as much at once as is good. To be called whenever something may have come up. */
   poke(): void {
-    if (this.#stop.signal.aborted || Date.now() < this.#pausedUntilMs) return;
-    const { store, findLog } = this.#options;
-    for (const segment of store.pendingSegments(uploadsAtOnce * 2)) {
-      const key = `${segment.protectedItemId}/${segment.segment.sequence}`;
-      const log = findLog(segment.protectedItemId);
-      if (log) this.#start(key, () => this.#uploadSegment(log, segment));
-    }
-  }
-
-  /** Writes the manifests of this item's points that are complete. */
-  pokePoints(log: ItemLog): void {
-    if (this.#stop.signal.aborted || Date.now() < this.#pausedUntilMs) return;
-    const { protectedItemId } = log.item;
-    const point = this.#options.store.findPendingPoint(protectedItemId);
-    if (!point) return;
-    const segments = this.#options.store.segmentsOf(protectedItemId, point.cycleId);
-    if (segments.every(({ uploaded }) => uploaded)) {
-      this.#start(`${protectedItemId}/point`, () => this.#uploadPoint(log, point, segments));
+    if (this.#stop.signal.aborted) return;
+    while (this.#running.size < uploadsAtOnce) {
+      const next = this.#nextUpload();
+      if (!next) return;
+      this.#lastItemId = next.protectedItemId;
+      const running = this.#attempt(next.protectedItemId, next.upload).finally(() => {
+        this.#running.delete(next.key);
+        this.poke();
+      });
+      this.#running.set(next.key, running);
     }
   }
 
   async close(): Promise<void> {
-    this.#stop.abort();
+    this.#stop.abort(new Error('The process server is stopping.'));
     await Promise.allSettled(this.#running.values());
   }
 
-  #start(key: string, work: () => Promise<void>): void {
-    if (this.#running.has(key) || this.#running.size >= uploadsAtOnce) return;
-    const running = this.#attempt(work).finally(() => {
-      this.#running.delete(key);
-      this.#resume();
-    });
-    this.#running.set(key, running);
+  #nextUpload(): { key: string; protectedItemId: string; upload: () => Promise<void> } | undefined {
+    const ids = [...this.#options.logs.keys()];
+    const first = ids.indexOf(this.#lastItemId) + 1;
+    for (const protectedItemId of [...ids.slice(first), ...ids.slice(0, first)]) {
+      const log = this.#options.logs.get(protectedItemId);
+      const rests = (this.#lanes.get(protectedItemId)?.restsUntilMs ?? 0) > Date.now();
+      const found = log && !rests ? this.#nextOf(log) : undefined;
+      if (found) return { protectedItemId, ...found };
+    }
+    return undefined;
   }
 
-  async #attempt(work: () => Promise<void>): Promise<void> {
+  #nextOf(log: ItemLog): { key: string; upload: () => Promise<void> } | undefined {
+    const { store } = this.#options;
+    const { protectedItemId } = log.item;
+    const pointKey = `${protectedItemId}/point`;
+    const point = this.#running.has(pointKey) ? undefined : store.findPendingPoint(protectedItemId);
+    const segments = point ? store.segmentsOf(protectedItemId, point.cycleId) : [];
+    if (point && segments.every(({ uploaded }) => uploaded)) {
+      return { key: pointKey, upload: () => this.#uploadPoint(log, point, segments) };
+    }
+    for (const segment of store.pendingSegments(protectedItemId, uploadsAtOnce)) {
+      const key = `${protectedItemId}/${segment.segment.sequence}`;
+      if (!this.#running.has(key)) return { key, upload: () => this.#uploadSegment(log, segment) };
+    }
+    return undefined;
+  }
+
+  async #attempt(protectedItemId: string, upload: () => Promise<void>): Promise<void> {
+    const { logs, onLink } = this.#options;
+    const log = logs.get(protectedItemId);
     try {
-      await work();
-      if (this.#retryMs !== retryMs.first) this.#options.onLink(undefined);
-      this.#retryMs = retryMs.first;
+      await upload();
+      if (this.#lanes.delete(protectedItemId)) onLink(protectedItemId, undefined);
     } catch (error) {
       if (this.#stop.signal.aborted) return;
-      this.#options.onLink(error);
-      this.#pausedUntilMs = Date.now() + this.#retryMs;
-      this.#retryMs = Math.min(this.#retryMs * 2, retryMs.most);
-    }
-  }
-
-  #resume(): void {
-    const waitMs = this.#pausedUntilMs - Date.now();
-    if (waitMs <= 0) {
-      this.#pokeAll();
-      return;
-    }
-    delay(waitMs, undefined, { signal: this.#stop.signal, ref: false }).then(
-      () => this.#pokeAll(),
-      () => {}, // stopped meanwhile
-    );
-  }
-
-  #pokeAll(): void {
-    this.poke();
-    for (const item of this.#options.store.items()) {
-      const log = this.#options.findLog(item.protectedItemId);
-      if (log) this.pokePoints(log);
+      if (logs.get(protectedItemId) !== log) {
+        this.#lanes.delete(protectedItemId); // no longer replicated: its spool went meanwhile
+        return;
+      }
+      const failures = (this.#lanes.get(protectedItemId)?.failures ?? 0) + 1;
+      const restMs = Math.min(retryMs.first * 2 ** (failures - 1), retryMs.most);
+      this.#lanes.set(protectedItemId, { failures, restsUntilMs: Date.now() + restMs });
+      setTimeout(() => this.poke(), restMs + 1).unref();
+      onLink(protectedItemId, error);
     }
   }
 
   async #uploadSegment(log: ItemLog, stored: StoredSegment): Promise<void> {
-    const { store } = this.#options;
+    const { store, replicaOf, onUploaded } = this.#options;
     const { protectedItemId, segment } = stored;
-    const replica = await this.#options.replicaOf(protectedItemId);
+    const replica = await replicaOf(protectedItemId);
     const bytes = await readFile(log.pathOf(segment.sequence));
-    store.markTried(protectedItemId, segment.sequence);
+    if (!stored.tried) store.markTried(protectedItemId, segment.sequence);
     const outcome = await replica.putIfAbsent(segment.name, bytes, {
       md5: segment.md5,
       signal: this.#stop.signal,
     });
-    refuseForeign(outcome, stored.tried, segment.name);
+    refuseForeign(outcome, stored, segment.name);
     store.markUploaded(protectedItemId, segment.sequence);
     this.#recent.push({ atMs: Date.now(), bytes: bytes.length });
     await rm(log.pathOf(segment.sequence), { force: true });
-    this.#options.onUploaded(protectedItemId);
-    this.pokePoints(log);
+    onUploaded(protectedItemId);
   }
 
   /** The bytes depend on nothing but what is stored, so that a repeated upload finds the same ones. */
   async #uploadPoint(log: ItemLog, point: StoredPoint, segments: StoredSegment[]): Promise<void> {
-    const { store } = this.#options;
+    const { store, replicaOf, onPoint } = this.#options;
     const { protectedItemId, disks } = log.item;
-    const previous =
-      point.sequence === 1
-        ? genesisHead(protectedItemId).hash
-        : store.findPoint(protectedItemId, point.sequence - 1)?.hash;
-    if (previous === undefined) throw new Error(`The hash of point ${point.sequence - 1} is not known.`);
-    const bytes = encodePoint(
+    const prepared = preparePoint(
+      { itemId: protectedItemId, dataKey: log.dataKey },
       {
-        itemId: protectedItemId,
-        sequence: point.sequence,
-        previous,
+        head: this.#headBefore(protectedItemId, point),
         consistency: point.consistency,
-        time: new Date(point.capturedAtMs).toISOString(),
+        time: new Date(point.capturedAtMs),
         disks: disks.map(({ diskId, sizeBytes }, number) => ({
           number,
           id: diskId,
           sizeBytes,
           sectorBytes: 512,
         })),
-        segments: segments.map(({ segment: { sequence, name, sizeBytes, sha256, mac } }) => ({
-          sequence,
-          name,
-          sizeBytes,
-          sha256,
-          mac,
-        })),
+        segments: segments.map(({ segment }) => segment),
       },
-      log.dataKey,
     );
-    const replica = await this.#options.replicaOf(protectedItemId);
-    await replica.putIfAbsent(pointName(point.sequence), bytes, { signal: this.#stop.signal });
-    const hash = hashPoint(bytes);
-    store.markPointUploaded(protectedItemId, point.sequence, hash);
-    this.#options.onPoint(protectedItemId, { ...point, hash });
+    const replica = await replicaOf(protectedItemId);
+    if (!point.tried) store.markPointTried(protectedItemId, point.sequence);
+    const options = { md5: prepared.md5, signal: this.#stop.signal };
+    refuseForeign(await replica.putIfAbsent(prepared.name, prepared.bytes, options), point, prepared.name);
+    const uploadedBytes = segments.reduce((sum, { segment }) => sum + segment.sizeBytes, 0);
+    const { hash } = prepared.head;
+    store.markPointUploaded(protectedItemId, point.sequence, { hash, bytes: uploadedBytes });
+    onPoint(protectedItemId, { ...point, hash, uploadedBytes });
+  }
+
+  #headBefore(protectedItemId: string, { sequence }: StoredPoint): { sequence: number; hash: string } {
+    if (sequence === 1) return genesisHead(protectedItemId);
+    const hash = this.#options.store.findPoint(protectedItemId, sequence - 1)?.hash;
+    if (hash === undefined) throw new Error(`The hash of point ${sequence - 1} is not known.`);
+    return { sequence: sequence - 1, hash };
   }
 }
 
 /** A name that is taken is our own earlier upload whose answer was lost, or somebody else's: then nothing is safe. */
-function refuseForeign(outcome: 'created' | 'exists', tried: boolean, name: string): void {
+function refuseForeign(outcome: 'created' | 'exists', { tried }: { tried: boolean }, name: string): void {
   if (outcome === 'created' || tried) return;
   throw new StoreError(
-    `${name} is in the replica log already, and this process server did not put it there.`,
-    {
-      code: 'BlobAlreadyExists',
-      isRetryable: false,
-    },
+    `${name} is in the replica log already, and this process server did not put it there`,
+    { code: 'BlobAlreadyExists', isRetryable: false },
   );
 }

@@ -111,8 +111,12 @@ export type AgentWork = z.infer<typeof AgentWork>;
 /** Begins a cycle, or goes on with the one that is open. */
 export const CycleRequest = z.object({
   cycleId: z.guid(),
+  /** Extents may have been acknowledged in this cycle: then it must be the open one, and none is begun. */
+  resumes: z.boolean(),
   /** Sequence of the point that the agent's hashes stand for; 0: it has none, everything will be sent. */
   basePoint: z.number().int().nonnegative(),
+  /** The cycle that made that point: a process server that lost its state may have another point of that number. */
+  baseCycleId: z.guid().optional(),
   disks: z.array(DiskRef).min(1).max(256),
 });
 export type CycleRequest = z.infer<typeof CycleRequest>;
@@ -122,6 +126,8 @@ export const CycleAnswer = z.discriminatedUnion('state', [
   z.object({ state: z.literal('open'), lastPoint: z.number().int().nonnegative() }),
   /** This cycle was committed already; the agent missed the answer. */
   z.object({ state: z.literal('committed'), pointSequence: z.number().int().positive() }),
+  /** A cycle that the agent believes open is not: it begins another from its base. */
+  z.object({ state: z.literal('unknownCycle') }),
   /** The replica stands at another point than the agent believes: it starts anew with `basePoint: 0`. */
   z.object({ state: z.literal('baseMismatch'), lastPoint: z.number().int().nonnegative() }),
 ]);

@@ -1,0 +1,180 @@
+/** Entry of `secondsite agent …`: enrols this machine's mobility agent, runs it, tells how it stands. */
+import { Command, CommanderError } from 'commander';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { z } from 'zod';
+import { DomainError } from '../../shared/fault.ts';
+import { describeFault } from '../exit.ts';
+import { version } from '../version.ts';
+import { enrol } from './enrol.ts';
+import { loadIdentity, readBiosUuid, saveIdentity } from './identity.ts';
+import { describeMachine } from './machine.ts';
+import { isRunning, runAgent } from './run.ts';
+import { describeStatus, findStatus } from './status.ts';
+
+const usageError = 2;
+
+function program(): Command {
+  const program = new Command('secondsite agent')
+    .description('the mobility agent: replicates the disks of the machine it runs on')
+    .version(version)
+    .showHelpAfterError()
+    .exitOverride();
+  program.addCommand(enrolCommand());
+  program.addCommand(runCommand());
+  program.addCommand(statusCommand());
+  return program;
+}
+
+interface EnrolOptions {
+  server: string;
+  passphraseFile?: string;
+  dataFolder: string;
+  biosUuid?: string;
+  json?: true;
+}
+
+function enrolCommand(): Command {
+  return command('enrol', 'enrol this machine at an appliance; repeating it replaces the enrolment')
+    .requiredOption(
+      '--server <host:port>',
+      'where the appliance listens for agents; the port is 9443 by custom',
+    )
+    .option(
+      '--passphrase-file <file>',
+      "the appliance's passphrase; - reads it from standard input. Default: the environment variable SECONDSITE_PASSPHRASE",
+    )
+    .option(
+      '--bios-uuid <uuid>',
+      "the machine's BIOS UUID as vCenter shows it; default: what the firmware says",
+    )
+    .action(async (options: EnrolOptions) => {
+      const { host, port } = parseServer(options.server);
+      const biosUuid = parseBiosUuid(options.biosUuid) ?? readBiosUuid();
+      const passphrase = await readPassphrase(options.passphraseFile);
+      const identity = await enrol({ host, port, passphrase, biosUuid, machine: describeMachine() });
+      saveIdentity(resolve(options.dataFolder), identity);
+      print(options.json, { enrolled: true, biosUuid, host, port }, [
+        `The machine ${biosUuid} is enrolled at ${options.server}.`,
+        "Start its agent with 'secondsite agent run --data-folder … --disk ID=PATH'.",
+      ]);
+    });
+}
+
+interface RunOptions {
+  dataFolder: string;
+  disk: string[];
+  json?: true;
+}
+
+function runCommand(): Command {
+  return command('run', 'replicate in the foreground; SIGTERM or Ctrl-C stops it')
+    .requiredOption('--disk <id=path...>', 'a disk by the id that vCenter knows it under, and its raw image')
+    .action(async ({ dataFolder, disk, json }: RunOptions) => {
+      await runAgent({ dataFolder: resolve(dataFolder), disks: parseDisks(disk), json: json === true });
+    });
+}
+
+function statusCommand(): Command {
+  return command('status', 'what is replicated, and what stands still').action(
+    ({ dataFolder, json }: { dataFolder: string; json?: true }) => {
+      const folder = resolve(dataFolder);
+      const identity = loadIdentity(folder);
+      const status = findStatus(folder) ?? {
+        processId: 0,
+        version,
+        biosUuid: identity.biosUuid,
+        server: `${identity.host}:${identity.port}`,
+        disks: [],
+        items: [],
+      };
+      const running = isRunning(folder);
+      print(json, { running, ...status }, [describeStatus(status, running)]);
+    },
+  );
+}
+
+function command(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .requiredOption('--data-folder <folder>', 'where the agent keeps its key and what it knows')
+    .option('--json', 'JSON in place of words')
+    .showHelpAfterError()
+    .exitOverride();
+}
+
+function parseServer(server: string): { host: string; port: number } {
+  const found = /^(?<host>\[[0-9a-fA-F:]+\]|[^:\s/]+):(?<port>\d{1,5})$/u.exec(server)?.groups;
+  const port = Number(found?.['port']);
+  if (found?.['host'] === undefined || port < 1 || port > 65_535) {
+    throw wrongOption('--server', `'${server}' is not HOST:PORT, such as appliance.contoso.local:9443`);
+  }
+  return { host: found['host'].replace(/^\[|\]$/gu, ''), port };
+}
+
+function parseBiosUuid(given: string | undefined): string | undefined {
+  if (given === undefined) return undefined;
+  const parsed = z.guid().safeParse(given.toLowerCase());
+  if (parsed.success) return parsed.data;
+  throw wrongOption('--bios-uuid', `'${given}' is not a UUID`);
+}
+
+function parseDisks(given: string[]): Map<string, string> {
+  const disks = new Map<string, string>();
+  for (const disk of given) {
+    const at = disk.indexOf('=');
+    const diskId = disk.slice(0, at);
+    if (at < 1 || at === disk.length - 1) throw wrongOption('--disk', `'${disk}' is not ID=PATH`);
+    if (disks.has(diskId)) throw wrongOption('--disk', `the disk ${diskId} is given twice`);
+    disks.set(diskId, resolve(disk.slice(at + 1)));
+  }
+  return disks;
+}
+
+async function readPassphrase(file: string | undefined): Promise<string> {
+  const given = file === undefined ? process.env['SECONDSITE_PASSPHRASE'] : await readSecret(file);
+  const passphrase = given?.replace(/\r?\n$/u, '') ?? '';
+  if (passphrase !== '') return passphrase;
+  throw wrongOption(
+    '--passphrase-file',
+    file === undefined
+      ? 'there is no passphrase: give the option, or set SECONDSITE_PASSPHRASE'
+      : `the passphrase in ${file === '-' ? 'standard input' : file} is empty`,
+  );
+}
+
+async function readSecret(file: string): Promise<string> {
+  if (file === '-') return text(process.stdin);
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw wrongOption(
+      '--passphrase-file',
+      `${file} can not be read (${(error as NodeJS.ErrnoException).code})`,
+    );
+  }
+}
+
+function wrongOption(option: string, reason: string): DomainError {
+  return new DomainError({ code: 'InvalidRequest', message: `${option}: ${reason}.`, target: option });
+}
+
+function print(json: true | undefined, value: object, words: string[]): void {
+  process.stdout.write(`${json ? JSON.stringify(value) : words.join('\n')}\n`);
+}
+
+async function main(): Promise<void> {
+  process.umask(0o077);
+  try {
+    await program().parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : usageError;
+    else if (error instanceof DomainError) {
+      process.stderr.write(`${describeFault(error.fault)}\n`);
+      process.exitCode = error.fault.code === 'InvalidRequest' ? usageError : 1;
+    } else throw error;
+  }
+}
+
+await main();
