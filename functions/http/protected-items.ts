@@ -76,7 +76,7 @@ async function disable(call: Call<string>, request: { vault: VaultRef; names: It
   const item = await getItem(table, vault, request.names);
   const running = await findRunningHolder(table, vault, item);
   const resource = itemPath(item);
-  if (running?.scenario === 'DisableDr' && !force) {
+  if (running?.scenario === 'DisableDr' && (running.force === true || !force)) {
     return acceptedJob(call, {
       vault,
       resource,

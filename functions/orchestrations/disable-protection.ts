@@ -37,12 +37,11 @@ jobOrchestration(disableProtection, DisableProtectionInput, {
   *run(job, input) {
     const { context } = job;
     const item = itemInput(job, input.item);
-    const atMs = context.df.currentUtcDateTime.getTime();
     job.undo.push(() => moveItem(context, { ...item, transition: { to: 'left' } }));
     yield* runTask(job, 'DisableProtectionPrerequisitesCheck', () => requireHold(context, item));
     yield* runTask(job, 'DisableProtection', function* () {
       yield* input.force ? stopReplication(job, input.item) : requireStop(job, input);
-      yield* moveItem(context, { ...item, transition: { to: 'disabling', atMs } });
+      yield* moveItem(context, { ...item, transition: { to: 'disabling' } });
     });
     yield* runTask(job, 'CleanupReplication', () => forgetItem(context, item));
   },

@@ -45,7 +45,7 @@ const Transition = z.discriminatedUnion('to', [
   z.object({ to: z.literal('replicationStarted') }),
   z.object({ to: z.literal('taken'), scenario: z.enum(['IrCompletion']), atMs: z.number() }),
   z.object({ to: z.literal('protected'), atMs: z.number() }),
-  z.object({ to: z.literal('disabling'), atMs: z.number() }),
+  z.object({ to: z.literal('disabling') }),
   z.object({ to: z.literal('left') }),
 ]);
 
@@ -82,7 +82,7 @@ function applied(row: ProtectedItem, jobId: string, transition: z.infer<typeof T
     case 'protected':
       return jobLeaves(nowProtected(row, transition.atMs), jobId);
     case 'disabling':
-      return disabling(row, { jobId, scenario: 'DisableDr', startedAtMs: transition.atMs });
+      return disabling(row, jobId);
     case 'left':
       return jobLeaves(row, jobId);
     default:

@@ -8,17 +8,17 @@ import { type CurrentJob, type ProtectedItem } from './protected-item.ts';
 
 /**
  * Gives an item to a job. A job that has ended, or that never came to be because the host died, holds it no longer;
- * with `force` nobody does.
+ * against a job with `force` nobody does.
  * @throws Conflict when another job holds the item, ResourceNotFound when it is gone.
  */
 export async function holdItem(
   table: Table,
   vault: VaultRef,
   seen: ProtectedItem,
-  job: CurrentJob & { force: boolean },
+  holder: CurrentJob,
 ): Promise<void> {
-  const { force, ...holder } = job;
-  if (!force && (await findRunningHolder(table, vault, seen)) !== undefined) throw itemBusy(seen);
+  if (holder.force !== true && (await findRunningHolder(table, vault, seen)) !== undefined)
+    throw itemBusy(seen);
   const held = await changeItem(table, vault, seen, (row) =>
     row.currentJob?.jobId === seen.currentJob?.jobId ? { ...row, currentJob: holder } : row,
   );

@@ -21,8 +21,10 @@ export type ProtectionState = z.infer<typeof ProtectionState>;
 /** The job that holds an item just now. */
 const CurrentJob = z.object({
   jobId: z.uuid(),
-  scenario: z.enum(['EnableDr', 'IrCompletion', 'DisableDr', 'CreateRecoveryPoint']),
+  scenario: z.enum(['EnableDr', 'IrCompletion', 'DisableDr']),
   startedAtMs: z.number(),
+  /** DisableDr: goes on whether or not the appliance answers. */
+  force: z.boolean().optional(),
 });
 export type CurrentJob = z.infer<typeof CurrentJob>;
 

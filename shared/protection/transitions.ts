@@ -38,10 +38,10 @@ export function nowProtected(item: ProtectedItem, atMs: number): ProtectedItem {
   return { ...item, state: 'Protected', protectedAtMs: atMs };
 }
 
-/** Its protection ends; whatever job held it lost it. */
-export function disabling(item: ProtectedItem, job: CurrentJob): ProtectedItem {
-  if (item.state === 'DisablingProtection') return item;
-  return { ...item, state: 'DisablingProtection', currentJob: job };
+/** Its appliance has let go of it: from now on it can only be deleted. Only the job that holds it says so. */
+export function disabling(item: ProtectedItem, jobId: string): ProtectedItem {
+  if (item.state === 'DisablingProtection' || item.currentJob?.jobId !== jobId) return item;
+  return { ...item, state: 'DisablingProtection' };
 }
 
 /** Operations that a caller may ask for now, as Site Recovery names them. */

@@ -111,6 +111,12 @@ export class TestReplication {
       .map(({ body }) => body.kind);
   }
 
+  /** The item that the last command of this kind was about. */
+  lastItemAsked(kind: Command['body']['kind']): string {
+    const body = this.appliance.commands.findLast((command) => command.body.kind === kind)?.body;
+    return body !== undefined && 'protectedItemId' in body ? body.protectedItemId : '';
+  }
+
   async #answer({ body }: Command): Promise<Answer> {
     const other = this.instead.get(body.kind);
     if (other !== undefined) return other();
@@ -124,6 +130,8 @@ export class TestReplication {
 
   async #start(body: Start): Promise<void> {
     const { plaintext } = await compactDecrypt(body.sealedDataKey, this.appliance.encryption.privateKey);
-    this.replicas.set(body.protectedItemId, new TestReplica(this.appliance, body, plaintext));
+    const replica = new TestReplica(this.appliance, body, plaintext);
+    this.replicas.set(body.protectedItemId, replica);
+    await replica.progress();
   }
 }
