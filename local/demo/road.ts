@@ -6,6 +6,7 @@ import type {
   VMwareVirtualMachineDetails,
 } from '@azure/arm-recoveryservices-siterecovery';
 import { z } from 'zod';
+import { MiB } from '../../shared/bytes.ts';
 import { type Arm, jobCatcher, taskTeller } from './arm.ts';
 import { describeBytes, type Reporter } from './reporter.ts';
 import type { Site, SiteMachine } from './site.ts';
@@ -16,6 +17,17 @@ const vCenterName = 'contoso-vcenter';
 const pollMs = 300;
 const waitMs = 60_000;
 const fast = { updateIntervalInMs: 300 };
+
+/** When an initial replication began and when its recovery point was there. */
+interface CopyTimes {
+  startedAtMs: number;
+  endedAtMs: number;
+}
+
+interface CopySample {
+  bytes: number;
+  seconds: number;
+}
 
 /** Where the configuration server's machines are, in the vault. */
 interface Place {
@@ -29,11 +41,17 @@ export class Road {
   readonly #reporter: Reporter;
   readonly #site: Site;
   #place: Place = { fabric: '', container: '' };
+  /** The initial replication, watched while the job that started it still runs. */
+  readonly #copy: { done: Promise<CopyTimes>; onSample: (sample: CopySample) => void } = {
+    done: Promise.reject(new Error('Replication was not enabled.')),
+    onSample: () => {},
+  };
 
   constructor(arm: Arm, reporter: Reporter, site: Site) {
     this.#arm = arm;
     this.#reporter = reporter;
     this.#site = site;
+    this.#copy.done.catch(() => {}); // told by the step that waits for it
   }
 
   async makeVault(): Promise<void> {
@@ -242,7 +260,8 @@ export class Road {
         { ...fast, onResponse: job.onResponse },
       );
       const agent = parts.startAgent();
-      const tell = taskTeller(({ friendlyName, state }) => {
+      const tell = taskTeller(({ name, friendlyName, state }) => {
+        if (name === 'EnableProtection' && state === 'Succeeded') this.#watchCopy(machine);
         progress(`${friendlyName}: ${state}`);
         if (state !== 'InProgress')
           this.#reporter.say(`      ${friendlyName}: ${state}`, { task: friendlyName, state });
@@ -256,26 +275,47 @@ export class Road {
     });
   }
 
-  /** Shows the initial replication until the first recovery point is there. */
+  #watchCopy(machine: SiteMachine): void {
+    this.#copy.done = this.#sampleCopy(machine);
+    this.#copy.done.catch(() => {}); // told by the step that waits for it
+  }
+
+  /** Shows the initial replication, which `protect` has been watching since it could begin, until its point is there. */
   async watchInitialReplication(machine: SiteMachine): Promise<void> {
     await this.#reporter.step('Initial replication', async (progress) => {
-      const startedAtMs = Date.now();
-      const samples: { atMs: number; bytes: number }[] = [];
-      await until('the first recovery point', async () => {
-        const { details } = await this.item(machine);
-        const bytes = sum(details.protectedDisks?.map((disk) => disk.resyncProcessedBytes));
-        samples.push({ atMs: Date.now(), bytes });
-        progress(describeProgress(bytes, machine.sizeBytes, samples.slice(-8)));
-        return details.lastRecoveryPointReceived;
-      });
-      const { details } = await this.item(machine);
-      const sent = sum(details.protectedDisks?.map((disk) => disk.resyncTotalTransferredBytes));
-      const rate = machine.sizeBytes / 2 ** 20 / ((Date.now() - startedAtMs) / 1_000);
+      this.#copy.onSample = (sample) => progress(describeProgress(sample, machine.sizeBytes));
+      const { startedAtMs, endedAtMs } = await this.#copy.done;
+      const [first] = (await this.points(machine)).toSorted((one, other) => one.sequence - other.sequence);
+      const uploadedBytes = first?.uploadedBytes ?? 0;
+      const seconds = Math.max(0.001, (endedAtMs - startedAtMs) / 1_000);
+      const rate = machine.sizeBytes / MiB / seconds;
       return {
-        said: `${describeBytes(machine.sizeBytes)} of disk at ${rate.toFixed(0)} MiB/s, ${describeBytes(sent)} uploaded`,
-        figures: { diskBytes: machine.sizeBytes, uploadedBytes: sent, mebibytesPerSecond: rate },
+        said: `${describeBytes(machine.sizeBytes)} of disk in ${seconds.toFixed(1)} s (${rate.toFixed(0)} MiB/s), ${describeBytes(uploadedBytes)} uploaded`,
+        figures: {
+          diskBytes: machine.sizeBytes,
+          uploadedBytes,
+          replicationSeconds: seconds,
+          mebibytesPerSecond: rate,
+        },
         result: undefined,
       };
+    });
+  }
+
+  /** Looks at the item until its first recovery point is there. */
+  async #sampleCopy(machine: SiteMachine): Promise<CopyTimes> {
+    let startedAtMs = Date.now();
+    return until('the first recovery point', async () => {
+      const { details } = await this.item(machine);
+      const disks = details.protectedDisks ?? [];
+      const started = Math.min(...disks.map(({ resyncStartTime }) => resyncStartTime?.getTime() ?? Infinity));
+      if (started > 0 && started < Infinity) startedAtMs = started;
+      this.#copy.onSample({
+        bytes: sum(disks.map((disk) => disk.resyncProcessedBytes)),
+        seconds: (Date.now() - startedAtMs) / 1_000,
+      });
+      // null until there is one
+      return details.lastRecoveryPointReceived ? { startedAtMs, endedAtMs: Date.now() } : undefined;
     });
   }
 
@@ -367,13 +407,10 @@ function describeMachine(item: ProtectableItem): string {
   return `${item.properties?.friendlyName} (${details?.osType}, ${details?.poweredOn}, ${disks.join(' + ')})`;
 }
 
-function describeProgress(bytes: number, total: number, samples: { atMs: number; bytes: number }[]): string {
-  const first = samples[0];
-  const last = samples.at(-1);
-  const seconds = first && last ? (last.atMs - first.atMs) / 1_000 : 0;
-  const rate = first && last && seconds > 0 ? (last.bytes - first.bytes) / seconds : 0;
+function describeProgress({ bytes, seconds }: CopySample, total: number): string {
+  const rate = seconds > 0 ? bytes / seconds : 0;
   const left = rate > 0 ? `, ${Math.ceil((total - bytes) / rate)} s left` : '';
-  return `${describeBytes(bytes)} of ${describeBytes(total)}, ${(rate / 2 ** 20).toFixed(1)} MiB/s${left}`;
+  return `${describeBytes(bytes)} of ${describeBytes(total)}, ${(rate / MiB).toFixed(1)} MiB/s${left}`;
 }
 
 function sum(numbers: (number | undefined)[] | undefined): number {
