@@ -111,7 +111,7 @@ function logPoint(point: RecoveryPoint) {
     time: isoTime(timeMs),
     consistency,
     hash,
-    changedBytes: changedBytes ?? null,
+    changedBytes,
     uploadedBytes,
   };
 }

@@ -44,7 +44,10 @@ async function apply(checkIn: OpenedCheckIn, context: InvocationContext): Promis
     case 'progress':
       return applyProgress(table, appliance, { order, sentAtMs, items: body.items });
     case 'recoveryPoint':
-      return recordRecoveryPoints(df.getClient(context), { ...appliance, ...body });
+      return recordRecoveryPoints(df.getClient(context), {
+        ...appliance,
+        protectedItemId: body.protectedItemId,
+      });
     case 'commandResult':
       return applyCommandResult(checkIn, body.result, context);
   }

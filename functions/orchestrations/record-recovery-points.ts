@@ -8,19 +8,16 @@ import { affectedObjects } from '../../shared/protection/affected-objects.ts';
 import { findItem } from '../../shared/protection/protected-item-store.ts';
 import { type ProtectedItem, itemPath } from '../../shared/protection/protected-item.ts';
 import { advanceRecoveryPoints } from '../../shared/recovery/advance.ts';
-import { notePoint } from '../../shared/recovery/recovery-point-store.ts';
 import { services } from '../services.ts';
 import { type FinalizeProtectionInput, finalizeProtection } from './finalize-protection.ts';
 import { handleOf } from './item-activities.ts';
 import { type Starter, startOrchestration } from './start-job.ts';
 
-/** What an appliance said of a point; see RecoveryPointWritten. */
+/** An appliance said that an item has a new point. */
 export interface PointHint {
   vault: VaultRef;
   applianceId: string;
   protectedItemId: string;
-  sequence: number;
-  changedBytes: number;
 }
 
 /**
@@ -34,7 +31,6 @@ export async function recordRecoveryPoints(client: Starter, hint: PointHint): Pr
   const known = await findApplianceItem(table, hint, protectedItemId);
   if (known === undefined) return;
   const anchor = await advanceOrGone(hint);
-  await notePoint(table, hint, hint);
   if (anchor?.firstPointAtMs === undefined) return;
   const item = await findItem(table, vault, known);
   if (item?.protectedItemId !== protectedItemId || item.protectedAtMs !== undefined) return;

@@ -66,7 +66,7 @@ export function nextAnchor(
 
 /** A point that is not consistent saves progress and is not offered. */
 function pointOf(
-  { manifest, hash }: ChainAdvance['records'][number],
+  { manifest, hash, changedBytes }: ChainAdvance['records'][number],
   protectedItemId: string,
 ): RecoveryPoint[] {
   const { consistency, sequence } = manifest;
@@ -78,6 +78,7 @@ function pointOf(
       timeMs: Date.parse(manifest.time),
       consistency,
       hash,
+      changedBytes,
       uploadedBytes: manifest.segments.reduce((sum, segment) => sum + segment.sizeBytes, 0),
     },
   ];

@@ -61,22 +61,6 @@ export async function moveAnchor(
   await table.transact([...writes, anchor]);
 }
 
-/** Adds what the appliance said of a point, once. A point that is not recorded is left to the next time. */
-export async function notePoint(
-  table: Table,
-  item: ItemRef,
-  hint: { sequence: number; changedBytes: number },
-): Promise<void> {
-  const rows = new Rows(table, RecoveryPoint);
-  const key = pointKey(item, hint.sequence);
-  if ((await rows.find(key)) === undefined) return;
-  await rows.update(key, (point) =>
-    point === undefined || point.changedBytes !== undefined
-      ? undefined
-      : { ...point, changedBytes: hint.changedBytes },
-  );
-}
-
 /** Removes an item's points and its anchor. */
 export async function removePoints(table: Table, item: ItemRef): Promise<void> {
   const rows = new Rows(table, RecoveryPoint);

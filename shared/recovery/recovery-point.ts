@@ -14,8 +14,8 @@ export const RecoveryPoint = z.object({
   consistency: z.enum(['CrashConsistent', 'AppConsistent']),
   /** SHA-256 of its manifest: ties a restore to this very point. */
   hash: z.string(),
-  /** Bytes of the disks that changed since the point before; unknown until the appliance has said so. */
-  changedBytes: z.number().optional(),
+  /** Bytes of the disks that changed since the point before, as its segments have them. */
+  changedBytes: z.number(),
   /** Bytes of its segments in the replica log. */
   uploadedBytes: z.number(),
 });

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { byPoint, checkExtents, findBrokenLinks, findBrokenRules } from './chain-rules.ts';
 import type { PointRecord } from './chain-rules.ts';
 import { inOrder } from './concurrently.ts';
-import { MAX_POINT_BYTES, pointName } from './layout.ts';
+import { MAX_POINT_BYTES, SECTOR_BYTES, pointName } from './layout.ts';
 import { decodePoint, encodePoint, hashPoint } from './point.ts';
 import type { ChainHead, Consistency, PointDisk, PointManifest } from './point.ts';
 import { ReplicaError, refuse } from './replica-error.ts';
@@ -115,11 +115,17 @@ export async function readChain(
   return records;
 }
 
+/** A point whose segments' indexes were proven too. */
+export interface ProvenPoint extends PointRecord {
+  /** Bytes of the disks that its segments write, zeros included. */
+  changedBytes: number;
+}
+
 /** What a control plane does when news come: reads on from the head it has anchored. */
 export interface ChainAdvance {
   head: ChainHead;
   /** The new points, proven, with their segments' indexes. */
-  records: PointRecord[];
+  records: ProvenPoint[];
   /** Why it went no further, where something is wrong; undefined where the chain simply ends. */
   defect: Defect | undefined;
 }
@@ -133,7 +139,7 @@ export async function advanceChain(
   head: ChainHead,
   options: { maxPoints?: number } = {},
 ): Promise<ChainAdvance> {
-  const records: PointRecord[] = [];
+  const records: ProvenPoint[] = [];
   let last = head;
   try {
     let before = head.sequence === 0 ? undefined : await readAnchored(log, head);
@@ -142,8 +148,7 @@ export async function advanceChain(
       if (record === undefined) break;
       const [broken] = findBrokenRules(before === undefined ? [record] : [before, record]);
       if (broken !== undefined) throw new ReplicaError(broken);
-      await proveSegments(log, record.manifest);
-      records.push(record);
+      records.push({ ...record, changedBytes: await proveSegments(log, record.manifest) });
       before = record;
       last = { sequence: record.manifest.sequence, hash: record.hash };
     }
@@ -176,10 +181,14 @@ async function readNext(log: ReplicaLog, head: ChainHead): Promise<PointRecord |
   return { manifest, hash: hashPoint(bytes) };
 }
 
-async function proveSegments(log: ReplicaLog, manifest: PointManifest): Promise<void> {
+/** Answers how many bytes of the disks the point's segments write. */
+async function proveSegments(log: ReplicaLog, manifest: PointManifest): Promise<number> {
+  let sectors = 0;
   for await (const segment of inOrder(manifest.segments, POINTS_AT_ONCE, (named) =>
     openSegment(log, named),
   )) {
     checkExtents(segment, manifest.disks);
+    sectors += segment.entries.reduce((sum, entry) => sum + entry.sectorCount, 0);
   }
+  return sectors * SECTOR_BYTES;
 }

@@ -16,10 +16,11 @@ import {
 /** Where the target's ARM is, and who we are there. */
 export type TargetAccess = { endpoint: string; scope: string; credential: TokenCredential };
 
+/** What is not given is not looked at. */
 export type TargetQuestion = {
-  storageAccountId: string;
-  virtualNetworkId: string;
-  subnetName: string;
+  storageAccountId?: string | undefined;
+  virtualNetworkId?: string | undefined;
+  subnetName?: string | undefined;
   /** The vault's region. */
   region: string;
 };
@@ -34,23 +35,34 @@ export async function checkTargetEnvironment(
   access: TargetAccess,
   question: TargetQuestion,
 ): Promise<{ compatible: boolean; checks: TargetCheck[] }> {
-  const { storageAccountId, virtualNetworkId, subnetName, region } = question;
-  const account = resourceIn(storageAccountId, 'Microsoft.Storage/storageAccounts', 'storageAccountId');
-  const network = resourceIn(virtualNetworkId, 'Microsoft.Network/virtualNetworks', 'virtualNetworkId');
   const [storageChecks, networkChecks] = await Promise.all([
-    look(() => readStorage(access, account), {
-      name: 'StorageAccount',
-      id: storageAccountId,
-      judge: (facts) => checkStorage(facts, region),
-    }),
-    look(() => readNetwork(access, network), {
-      name: 'Network',
-      id: virtualNetworkId,
-      judge: (facts) => checkNetwork(facts, subnetName, region),
-    }),
+    lookAtStorage(access, question),
+    lookAtNetwork(access, question),
   ]);
   const checks = [...storageChecks, ...networkChecks];
   return { compatible: checks.every(({ outcome }) => outcome === 'Passed'), checks };
+}
+
+async function lookAtStorage(access: TargetAccess, question: TargetQuestion): Promise<TargetCheck[]> {
+  const { storageAccountId: id, region } = question;
+  if (id === undefined) return [];
+  const account = resourceIn(id, 'Microsoft.Storage/storageAccounts', 'storageAccountId');
+  return look(() => readStorage(access, account), {
+    name: 'StorageAccount',
+    id,
+    judge: (facts) => checkStorage(facts, region),
+  });
+}
+
+async function lookAtNetwork(access: TargetAccess, question: TargetQuestion): Promise<TargetCheck[]> {
+  const { virtualNetworkId: id, subnetName = '', region } = question;
+  if (id === undefined) return [];
+  const network = resourceIn(id, 'Microsoft.Network/virtualNetworks', 'virtualNetworkId');
+  return look(() => readNetwork(access, network), {
+    name: 'Network',
+    id,
+    judge: (facts) => checkNetwork(facts, subnetName, region),
+  });
 }
 
 async function look<T>(
