@@ -177,7 +177,7 @@ function readContainerName(): string {
 /** The files that are there to hold a key: each mode 600, made for its owner alone. */
 function isKeyFile(path: string): boolean {
   const isIt =
-    /^(platform\/(local|vault-key|token-key|rules|account|catalogue|tenant)\.json|platform\/ca\/|platform\/storage\/account\.json|passphrase$|vcenter\.json$|registration-key\.json$|agent-[^/]+\/agent\.json)/u.test(
+    /^(platform\/(local|vault-key|token-key|service-bus-rules)\.json|platform\/ca\/|platform\/storage\/account\.json|passphrase$|vcenter\.json$|registration-key\.json$|agent-[^/]+\/agent\.json)/u.test(
       path,
     );
   if (isIt && statSync(join(folder, 'demo', path)).mode & 0o077)
