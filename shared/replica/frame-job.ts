@@ -17,6 +17,12 @@ export function runFrameJob(job: FrameJob): Uint8Array<ArrayBuffer> {
   return owned(hashBlocks(job.data));
 }
 
+/** The bytes that came with a job. */
+export function inputOf(job: FrameJob): Uint8Array {
+  if (job.kind === 'seal') return job.extent.data;
+  return job.kind === 'open' ? job.frame : job.data;
+}
+
 function owned(bytes: Buffer): Uint8Array<ArrayBuffer> {
   const { buffer, byteOffset, byteLength } = bytes;
   if (buffer instanceof ArrayBuffer && byteOffset === 0 && byteLength === buffer.byteLength) {

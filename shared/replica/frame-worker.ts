@@ -1,7 +1,8 @@
 /** The body of a `FramePool` thread: does one job after another and hands the bytes back without copying them. */
 import { parentPort } from 'node:worker_threads';
 import type { FrameJob, FrameJobResult } from './frame-job.ts';
-import { runFrameJob } from './frame-job.ts';
+import { inputOf, runFrameJob } from './frame-job.ts';
+import { free } from './free.ts';
 
 if (parentPort === null) throw new Error('frame-worker is a thread of FramePool, not a program');
 const port = parentPort;
@@ -14,5 +15,7 @@ port.on('message', ({ id, job }: { id: number; job: FrameJob }) => {
   } catch (error) {
     const result: FrameJobResult = { id, error: error instanceof Error ? error.message : String(error) };
     port.postMessage(result);
+  } finally {
+    free(inputOf(job));
   }
 });

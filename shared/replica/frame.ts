@@ -4,6 +4,7 @@
  */
 import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { free } from './free.ts';
 import { TAG_BYTES } from './keys.ts';
 import {
   MAX_DISK_BYTES,
@@ -72,16 +73,13 @@ export function sealFrame(slot: FrameSlot, extent: Extent): Buffer {
   checkExtent(extent, extent.data.length, MAX_FRAME_DATA_BYTES);
   if (isZero(extent.data)) return sealZeroFrame(slot, { ...extent, lengthBytes: extent.data.length });
   const size = extent.data.length;
-  const packed = zstdCompressSync(extent.data, { params: ZSTD, chunkSize: size + ZSTD_SLACK_BYTES });
+  const chunkSize = size + Math.ceil(size / 128) + ZSTD_SLACK_BYTES; // one chunk, whatever the bytes are
+  const packed = zstdCompressSync(extent.data, { params: ZSTD, chunkSize });
   const pays = packed.length <= size * WORTHWHILE;
-  return seal(
-    slot,
-    {
-      ...headerOf(slot, extent, size),
-      encoding: pays ? ENCODING.zstd : ENCODING.stored,
-    },
-    pays ? packed : extent.data,
-  );
+  const encoding = pays ? ENCODING.zstd : ENCODING.stored;
+  const frame = seal(slot, { ...headerOf(slot, extent, size), encoding }, pays ? packed : extent.data);
+  free(packed);
+  return frame;
 }
 
 /** Seals an extent that is known to be zeros, of any length up to 2 TiB. */
@@ -109,6 +107,7 @@ export function openFrame(slot: Omit<FrameSlot, 'number'>, frame: Uint8Array): B
   if (header.encoding !== ENCODING.zstd) return plain;
   const sizeBytes = header.sectorCount * SECTOR_BYTES;
   const data = zstdDecompressSync(plain, { maxOutputLength: sizeBytes, chunkSize: sizeBytes });
+  free(plain);
   if (data.length !== sizeBytes) throw new Error(`it unpacks to ${data.length} bytes, expected ${sizeBytes}`);
   return data;
 }
@@ -119,7 +118,7 @@ export function isAuthentic(slot: Omit<FrameSlot, 'number'>, frame: Uint8Array):
   const header = decodeFrameHeader(bytes);
   if (header === undefined || bytes.length !== header.payloadLength + FRAME_OVERHEAD_BYTES) return false;
   try {
-    decrypt(slot, header, bytes);
+    free(decrypt(slot, header, bytes));
     return true;
   } catch {
     return false;
@@ -181,7 +180,11 @@ function seal(slot: FrameSlot, header: FrameHeader, payload: Uint8Array): Buffer
   const frame = Buffer.allocUnsafeSlow(FRAME_OVERHEAD_BYTES + payload.length);
   encodeFrameHeader({ ...header, payloadLength: payload.length }, frame);
   const cipher = createCipheriv('aes-256-gcm', slot.frameKey, nonce(slot.number)).setAAD(aad(slot, frame));
-  if (payload.length > 0) cipher.update(payload).copy(frame, FRAME_HEADER_BYTES);
+  if (payload.length > 0) {
+    const sealed = cipher.update(payload);
+    sealed.copy(frame, FRAME_HEADER_BYTES);
+    free(sealed);
+  }
   cipher.final();
   cipher.getAuthTag().copy(frame, frame.length - TAG_BYTES);
   return frame;

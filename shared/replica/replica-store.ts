@@ -11,7 +11,7 @@ export interface BlobRange {
 }
 
 /**
- * One item's container. What is written in it is never changed.
+ * One item's container. What is written in it is never changed. Bytes that are given out are the caller's alone.
  * Faults: everything but what is documented throws a `StoreError`.
  */
 export interface ReplicaStore {

@@ -6,7 +6,7 @@
 export interface RestoreTarget {
   /** Makes the target for a disk of that size, all zeros; what a former attempt left is dropped. */
   prepare(sizeBytes: number): Promise<void>;
-  /** Writes whole sectors. Bytes that are zeros may be left out. */
+  /** Writes whole sectors. Zeros may be left out. The bytes are the caller's again when it resolves. */
   write(offsetBytes: number, data: Uint8Array): Promise<void>;
   /** Makes what this process wrote durable and lets go of the target. */
   close(): Promise<void>;

@@ -5,6 +5,7 @@ import { forEachOf } from './concurrently.ts';
 import type { Run, SectorRange } from './extent-map.ts';
 import { FRAME_OVERHEAD_BYTES, decodeFrameHeader, openFrame } from './frame.ts';
 import type { FramePool } from './frame-pool.ts';
+import { free } from './free.ts';
 import { SECTOR_BYTES, findSequence } from './layout.ts';
 import { readOverlay } from './overlay.ts';
 import type { Overlay, OverlaySegment } from './overlay.ts';
@@ -163,6 +164,7 @@ async function copy(request: RestoreRequest, read: Read): Promise<void> {
       refuse('Truncated', reference.name, `it has ${range.sizeBytes} of ${reference.sizeBytes} bytes`);
     }
     await writeRuns(request, read, range.bytes);
+    free(range.bytes);
   } catch (error) {
     throw error instanceof ReplicaError ? new ReplicaError({ ...error.defect, firstPoint: point }) : error;
   }
@@ -172,6 +174,7 @@ async function writeRuns(request: RestoreRequest, read: Read, bytes: Buffer): Pr
   let opened: { fileOffset: number; firstSector: number; data: Buffer } | undefined;
   for (const run of read.runs) {
     if (opened?.fileOffset !== run.fileOffset) {
+      if (opened !== undefined) free(opened.data);
       const from = run.fileOffset - read.beginsAt;
       const frame = bytes.subarray(from, from + FRAME_OVERHEAD_BYTES + run.payloadLength);
       opened = { fileOffset: run.fileOffset, ...(await open(request, read.segment, { run, frame })) };
@@ -180,6 +183,7 @@ async function writeRuns(request: RestoreRequest, read: Read, bytes: Buffer): Pr
     const length = (run.endSector - run.startSector) * SECTOR_BYTES;
     await request.target.write(run.startSector * SECTOR_BYTES, opened.data.subarray(from, from + length));
   }
+  if (opened !== undefined) free(opened.data);
 }
 
 /** Opens the frame a run comes from, having compared the frame's own header with what the index said. */

@@ -4,6 +4,7 @@ import type { PointRecord } from './chain-rules.ts';
 import { readPoint } from './chain.ts';
 import { forEachOf, inOrder } from './concurrently.ts';
 import { FRAME_OVERHEAD_BYTES } from './frame.ts';
+import { free } from './free.ts';
 import { findSequence, pointName } from './layout.ts';
 import type { ChainHead } from './point.ts';
 import { ReplicaError, refuse } from './replica-error.ts';
@@ -163,8 +164,9 @@ async function proveSegment(
   const segment = await openWholeSegment(log, reference, bytes);
   for (const entry of segment.entries) {
     const end = entry.fileOffset + FRAME_OVERHEAD_BYTES + entry.payloadLength;
-    openEntry(segment, entry, bytes.subarray(entry.fileOffset, end));
+    free(openEntry(segment, entry, bytes.subarray(entry.fileOffset, end)));
   }
+  free(bytes);
   return segment;
 }
 
