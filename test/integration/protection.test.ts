@@ -10,7 +10,7 @@ describe('protection', () => {
 
   beforeAll(async () => {
     site = await ProtectionSite.start([
-      ...Array.from({ length: 9 }, (_, at) => discoveredMachine(at + 1)),
+      ...Array.from({ length: 10 }, (_, at) => discoveredMachine(at + 1)),
       discoveredMachine(50, { disks: [] }),
       discoveredMachine(51, { powerState: 'poweredOff' }),
     ]);
@@ -184,6 +184,29 @@ describe('protection', () => {
       expect(await site.leftOf(machine, protectedItemId)).toEqual([]);
     });
 
+    it('leaves only its job when the target does not fit', async () => {
+      const { subscriptionId, resourceGroup } = site.platform;
+      const group = `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}`;
+      const target = {
+        logStorageAccountId: `${group}/providers/Microsoft.Storage/storageAccounts/contosofarwest`,
+        targetAzureNetworkId: `${group}/providers/Microsoft.Network/virtualNetworks/ContosoVNet`,
+        targetAzureSubnetId: 'nowhere',
+      };
+      expect((await site.put('web-8', await site.enableBody('web-8', target))).status).toBe(202);
+      const { properties } = await site.jobEnds('EnableDr', 'web-8');
+      expect(properties).toMatchObject({
+        state: 'Failed',
+        tasks: [{ name: 'EnableProtectionPrerequisitesCheck', state: 'Failed' }, {}, {}, {}, {}],
+      });
+      const error = properties?.errors?.[0]?.serviceErrorDetails;
+      expect(error?.message).toMatch(
+        /StorageRegion: found westus, wanted eastus\..*Subnet: found no such subnet/u,
+      );
+      expect(error?.recommendedAction).toContain("Choose a storage account in 'eastus'");
+      expect(await site.hasItem('web-8')).toBe(false);
+      expect((await site.machine('web-8'))?.properties).toMatchObject({ protectionStatus: 'Unprotected' });
+    });
+
     it.each([
       ['web-5', 'prepareMachine'],
       ['web-6', 'startReplication'],
@@ -230,22 +253,22 @@ describe('protection', () => {
       ['disk', 400, "no disk 'none'"],
       ['association', 400, 'not associated'],
     ])('refuse an unknown %s', async (what, status, reason) => {
-      const body = await site.enableBody(what === 'machine' ? 'nobody' : 'web-8', {
+      const body = await site.enableBody(what === 'machine' ? 'nobody' : 'web-10', {
         ...(what === 'disk' && { disksToInclude: [{ diskId: 'none' }] }),
       });
       const policies = { policy: 'nobody', association: `${policyName}-failback` };
       const policy = policies[what as keyof typeof policies] ?? policyName;
       body.properties.policyId = site.id(`replicationPolicies/${policy}`);
-      expect(await site.put('web-8', body)).toMatchObject({
+      expect(await site.put('web-10', body)).toMatchObject({
         status,
         body: { error: { message: expect.stringContaining(reason) as string } },
       });
-      expect(await site.isUntouched('web-8')).toBe(true);
+      expect(await site.isUntouched('web-10')).toBe(true);
     });
 
     it('refuse an unknown container', async () => {
-      const path = site.itemId('web-8').replace(/cloud_[^/]+/u, 'cloud_x');
-      const answer = await site.platform.request('PUT', path, { body: await site.enableBody('web-8') });
+      const path = site.itemId('web-10').replace(/cloud_[^/]+/u, 'cloud_x');
+      const answer = await site.platform.request('PUT', path, { body: await site.enableBody('web-10') });
       expect(answer).toMatchObject({ status: 404, body: { error: { code: 'ResourceNotFound' } } });
     });
 
@@ -256,12 +279,12 @@ describe('protection', () => {
       ['a network without a subnet', { targetAzureNetworkId: '/subscriptions/x' }],
       ['another process server', { processServerId: 'ps9' }],
     ])('refuse %s', async (_, changes) => {
-      const body = changes === undefined ? {} : await site.enableBody('web-8', changes);
-      expect(await site.put('web-8', body)).toMatchObject({
+      const body = changes === undefined ? {} : await site.enableBody('web-10', changes);
+      expect(await site.put('web-10', body)).toMatchObject({
         status: 400,
         body: { error: { code: expect.stringMatching(/^InvalidRequest/u) as string } },
       });
-      expect(await site.isUntouched('web-8')).toBe(true);
+      expect(await site.isUntouched('web-10')).toBe(true);
     });
 
     it('refuse to make a recovery point of a machine that has none yet', async () => {
@@ -272,7 +295,7 @@ describe('protection', () => {
     });
 
     it('let a reader see and not touch', async () => {
-      expect(await site.put('web-8', await site.enableBody('web-8'), 'reader')).toMatchObject({
+      expect(await site.put('web-10', await site.enableBody('web-10'), 'reader')).toMatchObject({
         status: 403,
         body: { error: { code: 'AuthorizationFailed' } },
       });

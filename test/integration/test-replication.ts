@@ -6,8 +6,9 @@ import { writePoint } from '../../shared/replica/chain.ts';
 import { sealFrame } from '../../shared/replica/frame.ts';
 import { type ChainHead, genesisHead } from '../../shared/replica/point.ts';
 import { MemorySink } from '../../shared/replica/segment-sink.ts';
+import { type ReplicaLog } from '../../shared/replica/replica-store.ts';
 import { SegmentWriter } from '../../shared/replica/segment-writer.ts';
-import { type Command, type CommandResult } from '../../shared/wire/command.ts';
+import { type Command, type CommandResult, type DiskRef } from '../../shared/wire/command.ts';
 import { type TestAppliance } from './test-appliance.ts';
 
 type Answer = Omit<CommandResult, 'commandId'> | undefined;
@@ -15,6 +16,33 @@ type Start = Extract<Command['body'], { kind: 'startReplication' }>;
 
 /** Bytes of the one extent that each point brings. */
 export const extentBytes = 64 * 1024;
+
+/** Writes the point after `head`: one segment with one changed extent of random bytes. */
+export async function writeExtentPoint(
+  log: ReplicaLog,
+  head: ChainHead,
+  disks: readonly DiskRef[],
+): Promise<{ head: ChainHead; uploadedBytes: number }> {
+  const sink = new MemorySink();
+  const writer = await SegmentWriter.create({ ...log, sequence: head.sequence + 1 }, sink);
+  const data = randomBytes(extentBytes);
+  await writer.append(sealFrame(writer.reserve(), { disk: 0, offsetBytes: 0, data }));
+  const sealed = await writer.finish();
+  await log.store.putIfAbsent(sealed.name, sink.bytes(), { md5: sealed.md5 });
+  const next = await writePoint(log, {
+    head,
+    consistency: 'CrashConsistent',
+    time: new Date(),
+    disks: disks.map(({ diskId, sizeBytes }, number) => ({
+      number,
+      id: diskId,
+      sizeBytes,
+      sectorBytes: 512,
+    })),
+    segments: [sealed],
+  });
+  return { head: next, uploadedBytes: sealed.sizeBytes };
+}
 
 /** One item as its appliance replicates it. */
 class TestReplica {
@@ -59,25 +87,8 @@ class TestReplica {
     const grant = replicas.find((one) => one.protectedItemId === protectedItemId)?.grant;
     if (grant === undefined) throw new Error('The vault grants no container for the item');
     const log = { store: new BlobReplicaStore(grant), itemId: protectedItemId, dataKey: this.dataKey };
-    const sink = new MemorySink();
-    const writer = await SegmentWriter.create({ ...log, sequence: this.#head.sequence + 1 }, sink);
-    const data = randomBytes(extentBytes);
-    await writer.append(sealFrame(writer.reserve(), { disk: 0, offsetBytes: 0, data }));
-    const sealed = await writer.finish();
-    await log.store.putIfAbsent(sealed.name, sink.bytes(), { md5: sealed.md5 });
-    const manifest = disks.map(({ diskId, sizeBytes }, number) => ({
-      number,
-      id: diskId,
-      sizeBytes,
-      sectorBytes: 512 as const,
-    }));
-    this.#head = await writePoint(log, {
-      head: this.#head,
-      consistency: 'CrashConsistent',
-      time: new Date(),
-      disks: manifest,
-      segments: [sealed],
-    });
+    const written = await writeExtentPoint(log, this.#head, disks);
+    this.#head = written.head;
     for (let told = 0; told < times; told += 1) {
       const { sequence } = this.#head;
       await this.#appliance.checkIn({
@@ -85,7 +96,7 @@ class TestReplica {
         protectedItemId,
         sequence,
         changedBytes: extentBytes,
-        uploadedBytes: sealed.sizeBytes,
+        uploadedBytes: written.uploadedBytes,
       });
     }
     return this.#head.sequence;
