@@ -6,6 +6,8 @@ import type { BlobEntry, BlobRange, PutOptions, ReplicaStore } from './replica-s
 
 /** Life of the grant that a store with an account's key makes for each of its own uploads. */
 const OWN_GRANT_MS = 60 * 60 * 1000;
+/** Of reads. Who uploads has a spool and tries again by itself. */
+const RETRIES = { maxTries: 4, retryDelayInMs: 200, maxRetryDelayInMs: 2_000 };
 const CONTENT_RANGE = /^bytes \d+-\d+\/(\d+)$/;
 
 /** What an appliance is given: a container, and a SAS for it. */
@@ -26,7 +28,7 @@ export class BlobReplicaStore implements ReplicaStore {
     this.#container =
       access instanceof ContainerClient
         ? access
-        : new ContainerClient(`${access.containerUrl}?${access.sas}`);
+        : new ContainerClient(`${access.containerUrl}?${access.sas}`, undefined, { retryOptions: RETRIES });
   }
 
   async find(name: string, maxBytes: number): Promise<Buffer | undefined> {

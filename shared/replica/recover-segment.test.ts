@@ -104,6 +104,15 @@ describe('recovering a segment file', () => {
     expect(recovered).toMatchObject({ frames: { length: 2 }, framesBehindDamage: 3 });
   });
 
+  it('tells a lost header from a file that was only begun', async () => {
+    const headless = Buffer.from(whole);
+    headless.fill(0, 0, 24);
+    const recovered = await recoverSegment({ ...identity, path: await fileOf(headless) });
+    expect(recovered).toMatchObject({ segment: undefined, framesBehindDamage: 6 });
+    const begun = await recoverSegment({ ...identity, path: await fileOf(Buffer.alloc(200)) });
+    expect(begun).toMatchObject({ segment: undefined, framesBehindDamage: 0 });
+  });
+
   it('refuses to lose what was acknowledged', async () => {
     const { frames } = await recoverSegment({ ...identity, path: await fileOf(whole) });
     const acknowledgedBytes = frameEnd(frames[2]!);
@@ -130,7 +139,7 @@ describe('recovering a segment file', () => {
       defect: { kind: 'WrongSequence' },
     });
     const otherKey = await recoverSegment({ ...identity, dataKey: generateDataKey(), path });
-    expect(otherKey.segment).toBeUndefined();
+    expect(otherKey).toMatchObject({ segment: undefined, framesBehindDamage: 6 });
     expect((await readFile(path)).equals(whole)).toBe(true);
   });
 });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { open, readFile } from 'node:fs/promises';
-import { FRAME_MAGIC, FRAME_OVERHEAD_BYTES, decodeFrameHeader, isAuthentic } from './frame.ts';
+import { FRAME_MAGIC, decodeFrameHeader, isAuthentic } from './frame.ts';
 import type { FrameSlot } from './frame.ts';
 import { segmentKeys } from './keys.ts';
 import type { SegmentKeys } from './keys.ts';
@@ -15,6 +15,7 @@ import {
   decodeIndex,
   encodeHeader,
   encodeTail,
+  frameEnd,
   isTailAuthentic,
 } from './segment-format.ts';
 import type { IndexEntry, SegmentHeader } from './segment-format.ts';
@@ -30,8 +31,9 @@ export interface RecoveredSegment {
   /** Torn bytes that were cut off the end. */
   droppedBytes: number;
   /**
-   * Whole frames that stood behind a damaged place and were cut off with it. Above zero the damage is not the torn
-   * end of a last write but a hole: what was acknowledged may be lost, and the disk needs a full compare.
+   * Frames that stood behind a damaged place and were cut off with it (where not one frame could be proven: all that
+   * look like whole ones). Above zero this is not the torn end of a last write but a hole: what was acknowledged may be
+   * lost, and the disks need a full compare.
    */
   framesBehindDamage: number;
 }
@@ -55,7 +57,12 @@ export async function recoverSegment(file: SegmentFile): Promise<RecoveredSegmen
   if (header === undefined) {
     if ((file.acknowledgedBytes ?? 0) > 0)
       refuse('Altered', segmentName(file.sequence), 'its header cannot be read');
-    return { segment: undefined, frames: [], droppedBytes: bytes.length, framesBehindDamage: 0 };
+    return {
+      segment: undefined,
+      frames: [],
+      droppedBytes: bytes.length,
+      framesBehindDamage: countAlike(bytes),
+    };
   }
   checkIdentity(header, file);
   const keys = segmentKeys(file.dataKey, header);
@@ -85,7 +92,7 @@ async function cutAndSeal(file: SegmentFile, opened: Opened): Promise<RecoveredS
     const detail = `acknowledged up to byte ${file.acknowledgedBytes}, whole only up to ${endsAt}`;
     refuse('Altered', segmentName(header.sequence), detail);
   }
-  const framesBehindDamage = countBehind(bytes, endsAt, slot);
+  const framesBehindDamage = frames.length === 0 ? countAlike(bytes) : countBehind(bytes, endsAt, slot);
   const droppedBytes = bytes.length - endsAt;
   if (frames.length === 0) return { segment: undefined, frames, droppedBytes, framesBehindDamage };
   const tail = encodeTail(header, frames, keys.index);
@@ -141,28 +148,41 @@ function scan(
     if (found === undefined || numbers.has(found.number)) return { frames, endsAt };
     numbers.add(found.number);
     frames.push(found);
-    endsAt += FRAME_OVERHEAD_BYTES + found.payloadLength;
+    endsAt = frameEnd(found);
   }
 }
 
+/** Proven frames from a place on. */
 function countBehind(bytes: Buffer, from: number, slot: Omit<FrameSlot, 'number'>): number {
+  return count(bytes, from, (at) => findFrame(bytes, at, slot));
+}
+
+/** Places that look like whole frames, for a file of which nothing can be proven. */
+function countAlike(bytes: Buffer): number {
+  return count(bytes, 0, (at) => findAlike(bytes, at));
+}
+
+function count(bytes: Buffer, from: number, find: (at: number) => IndexEntry | undefined): number {
   let found = 0;
   let at = bytes.indexOf(FRAME_MAGIC, from);
   while (at >= 0) {
-    const frame = findFrame(bytes, at, slot);
+    const frame = find(at);
     if (frame !== undefined) found += 1;
-    const next = frame === undefined ? at + 1 : at + FRAME_OVERHEAD_BYTES + frame.payloadLength;
-    at = bytes.indexOf(FRAME_MAGIC, next);
+    at = bytes.indexOf(FRAME_MAGIC, frame === undefined ? at + 1 : frameEnd(frame));
   }
   return found;
 }
 
 function findFrame(bytes: Buffer, at: number, slot: Omit<FrameSlot, 'number'>): IndexEntry | undefined {
+  const alike = findAlike(bytes, at);
+  return alike !== undefined && isAuthentic(slot, bytes.subarray(at, frameEnd(alike))) ? alike : undefined;
+}
+
+function findAlike(bytes: Buffer, at: number): IndexEntry | undefined {
   const header = decodeFrameHeader(bytes, at);
   if (header === undefined) return undefined;
-  const end = at + FRAME_OVERHEAD_BYTES + header.payloadLength;
-  if (end > bytes.length || !isAuthentic(slot, bytes.subarray(at, end))) return undefined;
-  return { ...header, fileOffset: at };
+  const entry = { ...header, fileOffset: at };
+  return frameEnd(entry) <= bytes.length ? entry : undefined;
 }
 
 function describe(bytes: Buffer, header: SegmentHeader, frames: readonly IndexEntry[]): SealedSegment {

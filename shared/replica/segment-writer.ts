@@ -69,7 +69,7 @@ export class SegmentWriter {
     const header = { itemId: identity.itemId, sequence: identity.sequence, salt: randomBytes(SALT_BYTES) };
     segmentName(header.sequence);
     const writer = new SegmentWriter(header, segmentKeys(identity.dataKey, header), sink);
-    await writer.#write(encodeHeader(header));
+    await writer.#orClose(writer.#write(encodeHeader(header)));
     return writer;
   }
 
@@ -131,14 +131,13 @@ export class SegmentWriter {
     return syncs.next;
   }
 
-  /** Writes index and footer, makes all durable and closes the sink. */
+  /** Writes index and footer, makes all durable and closes the sink, which it also does when it fails. */
   async finish(): Promise<SealedSegment> {
     if (this.#state !== 'open') throw new Error('the segment is finished already');
     this.#state = 'finishing';
     const counts = countFrames(this.#entries);
     const tail = encodeTail(this.header, this.#entries, this.#keys.index);
-    await this.#write(tail);
-    await this.sync();
+    await this.#orClose(this.#write(tail).then(() => this.sync()));
     await this.#close();
     return {
       sequence: this.header.sequence,
@@ -156,6 +155,15 @@ export class SegmentWriter {
     this.#failure ??= new Error('the segment was abandoned');
     await this.#flushing;
     await this.#close();
+  }
+
+  async #orClose(work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      await this.#close();
+      throw error;
+    }
   }
 
   async #close(): Promise<void> {
