@@ -79,7 +79,7 @@ async function checkTarget(ref: VaultRef, { target }: ProtectedItem): Promise<vo
 }
 
 const Machine = z.object({
-  biosUuid: z.uuid(),
+  biosUuid: z.guid(),
   disks: z.array(z.object({ diskId: z.string(), sizeBytes: z.number() })),
 });
 

@@ -36,7 +36,7 @@ const ItemMachine = z.object({
   /** Name of the protectable item: the machine's GUID. */
   protectableItemName: z.string(),
   name: z.string(),
-  biosUuid: z.uuid(),
+  biosUuid: z.guid(),
   osType: OsType,
   osName: z.string(),
   firmware: z.enum(['bios', 'efi']),
