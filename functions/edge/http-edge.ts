@@ -48,6 +48,8 @@ export type Operation<Route extends string> = {
   durable?: true;
   /** False: the request carries a credential of its own in its body. */
   authenticate?: false;
+  /** The ARM action a caller needs a role for; by default that of the method and route. */
+  action?: string;
 };
 
 /** An answer whose headers are still a plain object, so that more can be added. */
@@ -83,7 +85,7 @@ export function httpEdge<Route extends string>(
   operation: Operation<Route>,
   run: (call: Call<Route>) => Promise<Answer> | Answer,
 ): (request: HttpRequest, context: InvocationContext) => Promise<HttpResponseInit> {
-  const action = actionOf(operation.method, operation.route);
+  const action = operation.action ?? actionOf(operation.method, operation.route);
   return async (request, context) => {
     const answer = await answerOf(context, async () => {
       const caller = operation.authenticate === false ? nobody : await authorized(request, action);

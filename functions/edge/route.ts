@@ -36,6 +36,18 @@ export function pathParameters<Route extends string>(route: Route, url: string):
   return parameters as PathParameters<Route>;
 }
 
+/** Whether a path is of a route, its names aside. */
+export function isOfRoute(route: string, path: string): boolean {
+  const found = path
+    .replace(/^\/|\/$/gu, '')
+    .toLowerCase()
+    .split('/');
+  const wanted = route.toLowerCase().split('/');
+  return (
+    wanted.length === found.length && wanted.every((word, at) => word.startsWith('{') || word === found[at])
+  );
+}
+
 function decode(segment: string): string {
   try {
     return decodeURIComponent(segment);

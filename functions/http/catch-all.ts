@@ -1,6 +1,17 @@
-import { type HttpMethod, type HttpRequest, type HttpResponseInit, app } from '@azure/functions';
+import {
+  type HttpMethod,
+  type HttpRequest,
+  type HttpResponseInit,
+  type InvocationContext,
+  app,
+} from '@azure/functions';
+import { actionOf, vaultReadAction } from '../../shared/access/action.ts';
+import { contributorRole, isAllowed } from '../../shared/access/roles.ts';
+import { DomainError } from '../../shared/fault.ts';
 import { answerOfFault } from '../edge/http-fault.ts';
-import { routesByMethod } from '../edge/http-edge.ts';
+import { httpEdge, routesByMethod } from '../edge/http-edge.ts';
+import { isOfRoute } from '../edge/route.ts';
+import { type RefusedOperation, refusedOperations } from './refused-operations.ts';
 
 /**
  * What no other function takes. The host tries functions in the order of their names, whatever their routes, so this
@@ -10,11 +21,30 @@ app.http('zzNotFound', {
   methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'],
   route: '{*path}',
   authLevel: 'anonymous',
-  handler: (request) => answerUnknown(request),
+  handler: (request, context) => answerUnknown(request, context),
 });
 
-function answerUnknown(request: HttpRequest): HttpResponseInit {
-  const allowed = methodsOf(new URL(request.url).pathname);
+/**
+ * One function for all of them, so that the host need not know a hundred more. Who may not do it in Site Recovery is
+ * told so here too; where no role has such an action, whoever may read the vault is told that it is not possible.
+ */
+const refusals = refusedOperations.map((operation) => {
+  const action = actionOf(operation.method, operation.route);
+  const needed = isAllowed([contributorRole], action) ? action : vaultReadAction;
+  const refuse = httpEdge({ ...operation, action: needed }, () => {
+    throw notSupported(operation);
+  });
+  return { ...operation, refuse };
+});
+
+function answerUnknown(
+  request: HttpRequest,
+  context: InvocationContext,
+): HttpResponseInit | Promise<HttpResponseInit> {
+  const path = new URL(request.url).pathname;
+  const refused = refusals.find(({ method, route }) => method === request.method && isOfRoute(route, path));
+  if (refused !== undefined) return refused.refuse(request, context);
+  const allowed = methodsOf(path);
   if (allowed.length === 0) {
     return answerOfFault({
       code: 'ResourceNotFound',
@@ -36,16 +66,16 @@ function answerUnknown(request: HttpRequest): HttpResponseInit {
   };
 }
 
-function methodsOf(path: string): HttpMethod[] {
-  const found = path
-    .replace(/^\/|\/$/gu, '')
-    .toLowerCase()
-    .split('/');
-  const fitting = routesByMethod().filter(({ route }) => {
-    const words = route.toLowerCase().split('/');
-    return (
-      words.length === found.length && words.every((word, at) => word.startsWith('{') || word === found[at])
-    );
+function notSupported({ message, instead, route }: RefusedOperation): DomainError {
+  return new DomainError({
+    code: 'NotSupported',
+    message,
+    target: route.split('/').findLast((word) => !word.startsWith('{')) ?? '',
+    recommendedAction: instead,
   });
+}
+
+function methodsOf(path: string): HttpMethod[] {
+  const fitting = routesByMethod().filter(({ route }) => isOfRoute(route, path));
   return [...new Set(fitting.map(({ method }) => method))].sort();
 }

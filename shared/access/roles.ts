@@ -104,9 +104,12 @@ const contributing = [
   `${vaults}/secondsite/*`,
 ];
 
+/** Name of the role that may do everything here. */
+export const contributorRole = 'Site Recovery Contributor';
+
 /** The roles a bearer token may carry, and what each allows. */
 const roleActions: Readonly<Record<string, readonly string[]>> = {
-  'Site Recovery Contributor': contributing,
+  [contributorRole]: contributing,
   'Site Recovery Operator': [...reading, ...operating],
   'Site Recovery Reader': [...reading, `${vaults}/replicationJobs/read`, `${vaults}/monitoringAlerts/read`],
 };
