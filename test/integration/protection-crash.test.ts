@@ -1,6 +1,8 @@
+import type { InMageAzureV2ReplicationDetails } from '@azure/arm-recoveryservices-siterecovery';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { type Command } from '../../shared/wire/command.ts';
 import { ProtectionSite, soon } from './protection-site.ts';
 import { discoveredMachine } from './test-appliance.ts';
 
@@ -36,32 +38,41 @@ describe('protection when the host is killed', () => {
     }, soon);
   }
 
-  it('goes on with enabling at each of its waits, and does nothing twice', async () => {
-    site.replication.instead.set('prepareMachine', () => undefined);
-    const body = await site.enableBody('web-1');
-    expect((await site.put('web-1', body)).status).toBe(202);
-    const prepare = await vi.waitUntil(
-      () => site.appliance.commands.find((command) => command.body.kind === 'prepareMachine'),
+  /** Waits for a command, kills the host while its orchestration waits for the answer, then answers. */
+  async function killBeforeAnswer(
+    kind: Command['body']['kind'],
+    outcome: 'succeeded' | 'failed',
+  ): Promise<void> {
+    const command = await vi.waitUntil(
+      () => site.appliance.commands.findLast(({ body }) => body.kind === kind),
       soon,
     );
+    if (kind === 'startReplication') await progressIsKept();
     await killHost();
+    const fault = { code: 'RemoteFailure' as const, message: 'No agent is there.' };
     await site.appliance.checkIn({
       kind: 'commandResult',
-      result: { commandId: prepare.commandId, outcome: 'succeeded', agentVersion: '0.1.0' },
+      result: { commandId: command.commandId, outcome, ...(outcome === 'failed' && { fault }) },
     });
-    await vi.waitUntil(
-      () => site.appliance.commands.some(({ body }) => body.kind === 'startReplication'),
-      soon,
-    );
-    await killHost();
+  }
+
+  async function progressIsKept(): Promise<void> {
+    await vi.waitUntil(async () => {
+      const details = (await site.item('web-1')).properties?.providerSpecificDetails;
+      return (details as InMageAzureV2ReplicationDetails | undefined)?.resyncProgressPercentage === 25;
+    }, soon);
+  }
+
+  it('goes on with enabling at each of its waits, and does nothing twice', async () => {
+    site.replication.silent.add('prepareMachine').add('startReplication');
+    expect((await site.put('web-1', await site.enableBody('web-1'))).status).toBe(202);
+    await killBeforeAnswer('prepareMachine', 'succeeded');
+    await killBeforeAnswer('startReplication', 'succeeded');
     expect(await site.jobEnds('EnableDr', 'web-1')).toMatchObject({ properties: { state: 'Succeeded' } });
     const { protectedItemId } = await site.replicaLog('web-1');
-    const ids = site.appliance.commands
-      .filter(({ body }) => 'protectedItemId' in body && body.protectedItemId === protectedItemId)
-      .map(({ commandId }) => commandId);
-    expect(new Set(ids).size).toBe(2);
-    await site.replication.replicas.get(protectedItemId)!.point(2);
+    expect(site.replication.kindsFor(protectedItemId)).toEqual(['prepareMachine', 'startReplication']);
     await killHost();
+    await site.replication.replicas.get(protectedItemId)!.point(2);
     await site.becomesProtected('web-1');
     await site.jobEnds('IrCompletion', 'web-1');
     expect(await site.jobsOf('IrCompletion', 'web-1')).toHaveLength(1);
@@ -69,21 +80,11 @@ describe('protection when the host is killed', () => {
   });
 
   it('undoes a failed enabling to the end', async () => {
-    site.replication.instead.set('prepareMachine', () => ({
-      outcome: 'failed',
-      fault: { code: 'RemoteFailure', message: 'No agent is there.' },
-    }));
-    site.replication.instead.set('stopReplication', () => undefined);
+    site.replication.silent.add('prepareMachine').add('stopReplication');
     expect((await site.put('web-2', await site.enableBody('web-2'))).status).toBe(202);
-    const stop = await vi.waitUntil(
-      () => site.appliance.commands.findLast((command) => command.body.kind === 'stopReplication'),
-      soon,
-    );
-    await killHost();
-    await site.appliance.checkIn({
-      kind: 'commandResult',
-      result: { commandId: stop.commandId, outcome: 'succeeded' },
-    });
+    await vi.waitUntil(() => site.appliance.commands.at(-1)?.body.kind === 'prepareMachine', soon);
+    await killBeforeAnswer('prepareMachine', 'failed');
+    await killBeforeAnswer('stopReplication', 'succeeded');
     expect(await site.jobEnds('EnableDr', 'web-2')).toMatchObject({ properties: { state: 'Failed' } });
     expect(await site.leftOf('web-2', site.replication.lastItemAsked('prepareMachine'))).toEqual([]);
   });

@@ -82,6 +82,7 @@ export class TestAppliance {
     outcome: 'succeeded',
   });
   #sequence = 0;
+  #granted: ApplianceTokens | undefined;
   readonly #clients: ServiceBusClient[] = [];
 
   private constructor(
@@ -155,7 +156,8 @@ export class TestAppliance {
       sentAtMs: Date.now(),
       ...content,
     };
-    const { checkIns } = await this.tokens();
+    // Good for an hour, also while the API is away.
+    const { checkIns } = (this.#granted ??= await this.tokens());
     const client = new ServiceBusClient(checkIns.connectionString);
     const jws = await sign(checkIn, options.key ?? this.signing);
     await client.createSender(checkIns.queue).sendMessages({ body: { vaultId, applianceId, jws } });

@@ -110,9 +110,15 @@ export class TestReplication {
   /** What a kind of command is answered with in place of doing it; undefined: nothing. */
   readonly instead = new Map<Command['body']['kind'], () => Answer>();
 
+  /** Kinds of commands that are done without a word. */
+  readonly silent = new Set<Command['body']['kind']>();
+
   constructor(appliance: TestAppliance) {
     this.appliance = appliance;
-    appliance.answer = (command) => this.#answer(command);
+    appliance.answer = async (command) => {
+      const answer = await this.#answer(command);
+      return this.silent.has(command.body.kind) ? undefined : answer;
+    };
   }
 
   /** Kinds of the commands so far that were about this item. */
