@@ -1,16 +1,7 @@
 import { accessSync, constants, statSync, type BigIntStats } from 'node:fs';
-import { availableParallelism } from 'node:os';
-import { MiB } from '../../shared/bytes.ts';
 import { DomainError } from '../../shared/fault.ts';
+import { compareDisk } from './compare-disk.ts';
 import type { DiskSource, Piece } from './disk-source.ts';
-import type { PieceAnswer } from './read-worker.ts';
-import { Reader } from './reader.ts';
-
-const pieceBytes = 1 * MiB;
-/** Pieces on their way through the readers and the network: what bounds the agent's memory. */
-const piecesInFlight = 32;
-/** The machine's own work comes first: no more than two of its cores are read and hashed with. */
-const readersAtMost = 2;
 
 /** A raw disk image in a file that nobody writes to while a point is made. */
 export class ImageFile implements DiskSource {
@@ -30,90 +21,12 @@ export class ImageFile implements DiskSource {
     return `${stat.ino}-${stat.size}-${stat.mtimeNs}-${stat.ctimeNs}`;
   }
 
-  async *compare(
+  compare(
     known: (offsetBytes: number, lengthBytes: number) => Uint8Array,
     signal: AbortSignal,
   ): AsyncIterable<Piece> {
-    const readers = Array.from(
-      { length: Math.min(readersAtMost, availableParallelism()) },
-      () => new Reader(this.path),
-    );
-    try {
-      const pieces = new PieceQueue({ readers, known, sizeBytes: this.sizeBytes, signal });
-      for (let done = 0; done < this.sizeBytes;) {
-        const { answer, release } = await pieces.next();
-        if ('errorCode' in answer) throw unreadable(this.path, answer.errorCode);
-        done += answer.lengthBytes;
-        yield { ...answer, bytes: Buffer.from(answer.buffer, 0, answer.lengthBytes), release };
-      }
-    } finally {
-      await Promise.all(readers.map((reader) => reader.close()));
-    }
-  }
-}
-
-interface PieceQueueOptions {
-  readers: readonly Reader[];
-  known: (offsetBytes: number, lengthBytes: number) => Uint8Array;
-  sizeBytes: number;
-  signal: AbortSignal;
-}
-
-/** Asks the readers in turn, as far ahead as there are free buffers, and gives the answers in the disk's order. */
-class PieceQueue {
-  readonly #options: PieceQueueOptions;
-  readonly #free = Array.from({ length: piecesInFlight }, () => new ArrayBuffer(pieceBytes));
-  readonly #asked: Promise<PieceAnswer>[] = [];
-  #askedBytes = 0;
-  #asks = 0;
-  #wake: () => void = () => {};
-
-  constructor(options: PieceQueueOptions) {
-    this.#options = options;
-    options.signal.addEventListener('abort', () => this.#wake(), { once: true });
-  }
-
-  /** @throws the signal's reason */
-  async next(): Promise<{ answer: PieceAnswer; release: () => void }> {
-    const { signal } = this.#options;
-    for (;;) {
-      signal.throwIfAborted();
-      this.#ask();
-      const asked = this.#asked.shift();
-      if (asked) {
-        const answer = await asked;
-        return { answer, release: () => this.#release(answer.buffer) };
-      }
-      // Every buffer is with the sender: one comes back, or the sender fails and the signal says so.
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
-  }
-
-  #release(buffer: ArrayBuffer): void {
-    this.#free.push(buffer);
-    if (!this.#options.signal.aborted) this.#ask();
-    this.#wake();
-  }
-
-  #ask(): void {
-    const { readers, known, sizeBytes } = this.#options;
-    while (this.#askedBytes < sizeBytes) {
-      const reader = readers[this.#asks % readers.length];
-      const buffer = reader?.isOpen === true ? this.#free.pop() : undefined;
-      if (!reader || !buffer) return;
-      const offsetBytes = this.#askedBytes;
-      const lengthBytes = Math.min(pieceBytes, sizeBytes - offsetBytes);
-      const answer = reader.read({
-        buffer,
-        offsetBytes,
-        lengthBytes,
-        known: known(offsetBytes, lengthBytes),
-      });
-      answer.catch(() => {}); // told by next, unless the compare has ended before
-      this.#asked.push(answer);
-      this.#askedBytes += lengthBytes;
-      this.#asks += 1;
-    }
+    const { path, sizeBytes } = this;
+    return compareDisk({ path, sizeBytes, direct: false, unreadable }, known, signal);
   }
 }
 

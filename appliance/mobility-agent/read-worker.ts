@@ -2,7 +2,7 @@
  * Reads pieces of a disk away from the main thread, tells which of their blocks differ from what is known, and hands
  * the bytes back without a copy.
  */
-import { openSync, readSync } from 'node:fs';
+import { constants, openSync, readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import {
   HASH_BLOCK_BYTES as blockBytes,
@@ -32,14 +32,20 @@ export type PieceAnswer =
   | { buffer: ArrayBuffer; offsetBytes: number; lengthBytes: number; hashes: Uint8Array; runs: ChangedRun[] }
   | { buffer: ArrayBuffer; offsetBytes: number; lengthBytes: number; errorCode: string };
 
+interface ReadDisk {
+  path: string;
+  direct: boolean;
+}
+
 const zeroHash = Buffer.alloc(blockHashBytes);
 
-if (parentPort) serve(parentPort, (workerData as { path: string }).path); // given by ImageFile only
+if (parentPort) serve(parentPort, workerData as ReadDisk); // given by Reader only
 
-function serve(port: NonNullable<typeof parentPort>, path: string): void {
+function serve(port: NonNullable<typeof parentPort>, { path, direct }: ReadDisk): void {
+  const flags = constants.O_RDONLY | (direct ? constants.O_DIRECT : 0);
   let file: number | undefined;
   port.on('message', (request: PieceRequest) => {
-    const answer = answerTo(request, () => (file ??= openSync(path, 'r')));
+    const answer = answerTo(request, () => (file ??= openSync(path, flags)));
     port.postMessage(answer, [request.buffer]);
   });
 }

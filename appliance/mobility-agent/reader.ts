@@ -8,9 +8,9 @@ export class Reader {
   readonly #waiting: { resolve: (answer: PieceAnswer) => void; reject: (reason: Error) => void }[] = [];
   #isOpen = true;
 
-  constructor(path: string) {
+  constructor(path: string, options: { direct: boolean }) {
     const script = new URL(`./read-worker${extname(import.meta.url)}`, import.meta.url);
-    this.#worker = new Worker(script, { workerData: { path } });
+    this.#worker = new Worker(script, { workerData: { path, ...options } });
     this.#worker.on('message', (answer: PieceAnswer) => this.#waiting.shift()?.resolve(answer));
     this.#worker.on('error', (error) =>
       this.#end(error instanceof Error ? error : new Error('A reading thread died.')),

@@ -85,7 +85,10 @@ function requireFollowable(path: string, name: string, folder: string): void {
   const what = unfit.find(([pattern]) => pattern.test(name))?.[1];
   if (what !== undefined) throw notFollowed(path, `it is ${what}`);
   if (!existsSync(join(folder, 'mq')))
-    throw notFollowed(path, `the driver of ${name} has no request queue, so that the kernel traces no requests`);
+    throw notFollowed(
+      path,
+      `the driver of ${name} has no request queue, so that the kernel traces no requests`,
+    );
 }
 
 /** Something that keeps the device for itself decides when it writes: its file systems would not be found. */

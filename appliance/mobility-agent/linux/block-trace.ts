@@ -142,7 +142,8 @@ export class BlockTrace {
     for (const name of ['overrun', 'commit overrun', 'dropped events'])
       if (countIn(stats, name) > 0) this.#lose(`the kernel lost events for want of room (${name})`);
     const read = countIn(stats, 'read events');
-    if (read !== cpu.events) this.#lose(`${read} events were taken from ${cpu.name}, ${cpu.events} of them here`);
+    if (read !== cpu.events)
+      this.#lose(`${read} events were taken from ${cpu.name}, ${cpu.events} of them here`);
     return countIn(stats, 'entries');
   }
 

@@ -61,7 +61,10 @@ export class Freezer {
       const mountPoint = this.#mountPoints[Number(at)] ?? '';
       if (what === 'frozen') continue;
       if (what === 'failed' && why.includes('Operation not supported')) unfreezable.push(mountPoint);
-      else await this.#giveUp(what === 'failed' ? `${mountPoint} could not be frozen (${why})` : inWords(what, at));
+      else
+        await this.#giveUp(
+          what === 'failed' ? `${mountPoint} could not be frozen (${why})` : inWords(what, at),
+        );
     }
     return { unfreezable };
   }

@@ -61,7 +61,10 @@ const line = /^\s*field:\s*(?<declaration>[^;]+);\s*offset:\s*(?<offset>\d+);\s*
 function fieldOf(description: string, name: string, sizes?: readonly number[]): TraceField {
   for (const text of description.split('\n')) {
     const found = line.exec(text)?.groups;
-    const declared = found?.['declaration']?.split(/\s+/u).at(-1)?.replace(/\[\d*\]$/u, '');
+    const declared = found?.['declaration']
+      ?.split(/\s+/u)
+      .at(-1)
+      ?.replace(/\[\d*\]$/u, '');
     if (!found || declared !== name) continue;
     const field = { offset: Number(found['offset']), size: Number(found['size']) };
     if (field.size > 0 && (sizes === undefined || sizes.includes(field.size))) return field;
