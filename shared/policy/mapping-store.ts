@@ -1,12 +1,17 @@
+import { z } from 'zod';
 import { type VaultRef, sameName } from '../arm/resource-id.ts';
 import { DomainError } from '../fault.ts';
 import { type RowKey, type RowRange, rowKey, rowsBelow, vaultPartition } from '../store/row-key.ts';
 import { Rows } from '../store/rows.ts';
-import { type Table } from '../store/table.ts';
+import { type RowWrite, type Table } from '../store/table.ts';
 import { type ContainerNames, Mapping, checkMappedOnce, sameMapping } from './mapping.ts';
 import { twinNameOf } from './policy.ts';
 
 const kind = 'replicationProtectionContainerMappings';
+const mostAttempts = 20;
+
+/** Under which name a policy is mapped to a container: one row for each pair of them. */
+const Association = z.object({ name: z.string(), automatic: z.boolean() });
 
 /** @throws ResourceNotFound */
 export async function getMapping(
@@ -79,20 +84,55 @@ export async function planMapping(
   throw nameTaken(same);
 }
 
+/**
+ * Writes the mapping and the row that keeps its policy from being mapped twice, both or neither. An automatic mapping
+ * of the same policy makes way.
+ */
 async function insertMapping(table: Table, vault: VaultRef, wanted: Mapping): Promise<void> {
-  const rows = new Rows(table, Mapping);
-  const existing = await listMappings(table, vault, wanted);
-  checkMappedOnce(wanted, existing);
-  const replaced = existing.find(
-    ({ policyName, name, automatic }) =>
-      automatic && sameName(policyName, wanted.policyName) && !sameName(name, wanted.name),
+  for (let attempt = 1; ; attempt += 1) {
+    const writes = await planWrites(table, vault, wanted);
+    try {
+      await table.transact(writes);
+      return;
+    } catch (error) {
+      if (attempt === mostAttempts || !lostRace(error)) throw error;
+    }
+  }
+}
+
+async function planWrites(table: Table, vault: VaultRef, wanted: Mapping): Promise<RowWrite[]> {
+  const key = mappingKey(vault, wanted);
+  const claimKey = associationKey(vault, wanted);
+  const [known, claim] = await Promise.all([
+    new Rows(table, Mapping).find(key),
+    new Rows(table, Association).find(claimKey),
+  ]);
+  if (known !== undefined && !sameMapping(known.value, wanted)) throw nameTaken(known.value);
+  const writes = [
+    writeOf(key, wanted, known?.etag),
+    writeOf(claimKey, { name: wanted.name, automatic: wanted.automatic }, claim?.etag),
+  ];
+  const other = otherOf(wanted, claim?.value);
+  if (other === undefined) return claim !== undefined && known?.value.automatic === false ? [] : writes;
+  if (wanted.automatic) return [];
+  checkMappedOnce(wanted, [other]);
+  return [...writes, { do: 'delete', key: mappingKey(vault, other) }];
+}
+
+/** The mapping that has the policy already, under another name. */
+function otherOf(wanted: Mapping, claim: z.infer<typeof Association> | undefined): Mapping | undefined {
+  return claim === undefined || sameName(claim.name, wanted.name) ? undefined : { ...wanted, ...claim };
+}
+
+function writeOf(key: RowKey, value: unknown, etag: string | undefined): RowWrite {
+  return etag === undefined ? { do: 'insert', key, value } : { do: 'replace', key, value, etag };
+}
+
+function lostRace(error: unknown): boolean {
+  return (
+    error instanceof DomainError &&
+    (error.fault.code === 'Conflict' || error.fault.code === 'PreconditionFailed')
   );
-  await rows.update(mappingKey(vault, wanted), (known) => {
-    if (known === undefined || (known.automatic && sameMapping(known, wanted))) return wanted;
-    if (!sameMapping(known, wanted)) throw nameTaken(known);
-    return undefined;
-  });
-  if (replaced !== undefined) await rows.delete(mappingKey(vault, replaced));
 }
 
 function nameTaken(existing: Mapping): DomainError {
@@ -106,6 +146,11 @@ function nameTaken(existing: Mapping): DomainError {
 
 function mappingKey(vault: VaultRef, names: ContainerNames & { name: string }): RowKey {
   return rowKey(vaultPartition(vault), kind, names.fabricName, names.containerName, names.name);
+}
+
+function associationKey(vault: VaultRef, mapping: Mapping): RowKey {
+  const { fabricName, containerName, policyName } = mapping;
+  return rowKey(vaultPartition(vault), 'policyassociations', fabricName, containerName, policyName);
 }
 
 function rangeOf(vault: VaultRef, container: ContainerNames | undefined): RowRange {
