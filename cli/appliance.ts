@@ -30,26 +30,41 @@ export function addApplianceCommands(program: Command): void {
 
 function setupCommand(): Command {
   return common('setup', 'set this machine up and register it at a vault; repeating it repairs')
-    .requiredOption('--key <file>', "the vault's registration key")
+    .option('--key <file>', "the vault's registration key")
+    .option('--check', 'check the prerequisites, and change nothing')
+    .option('--time-server <server>', 'check the clock against this server too')
     .option('--port <number>', 'where mobility agents come in; 0 takes a free port', '9443')
     .option('--host <address>', 'address to listen on for mobility agents', '127.0.0.1')
     .option('--wait-seconds <number>', 'how long to try again while the vault is not reached', '120')
-    .action(
-      async (options: CommonOptions & { key: string; port: string; host: string; waitSeconds: string }) => {
-        const { key, port, host, waitSeconds } = options;
-        const settings = [
-          '--key',
-          resolve(key),
-          '--port',
-          port,
-          '--host',
-          host,
-          '--wait-seconds',
-          waitSeconds,
-        ];
-        await runPart('appliance/setup/main.ts', 'appliance', [...settings, ...commonArguments(options)]);
-      },
+    .action(async (options: CommonOptions & SetupFlags) =>
+      runPart('appliance/setup/main.ts', 'appliance', [
+        ...setupArguments(options),
+        ...commonArguments(options),
+      ]),
     );
+}
+
+interface SetupFlags {
+  key?: string;
+  check?: boolean;
+  timeServer?: string;
+  port: string;
+  host: string;
+  waitSeconds: string;
+}
+
+function setupArguments({ key, check, timeServer, port, host, waitSeconds }: SetupFlags): string[] {
+  return [
+    ...(key === undefined ? [] : ['--key', resolve(key)]),
+    ...(check === true ? ['--check'] : []),
+    ...(timeServer === undefined ? [] : ['--time-server', timeServer]),
+    '--port',
+    port,
+    '--host',
+    host,
+    '--wait-seconds',
+    waitSeconds,
+  ];
 }
 
 function runCommand(): Command {

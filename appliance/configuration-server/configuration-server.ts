@@ -12,7 +12,7 @@ import { CommandRunner } from './command-runner.ts';
 import { DiscoveryRound } from './discovery-round.ts';
 import { HealthMeter } from './health.ts';
 import { pruneCommands } from './handled-command.ts';
-import type { Identity, Registration } from './identity.ts';
+import { findPrerequisites, type Identity, type Registration } from './identity.ts';
 import { describeMachine } from './machine.ts';
 import { putOutbox, type CheckInNumbers } from './outbox.ts';
 import type { Store } from './store.ts';
@@ -149,9 +149,11 @@ export class ConfigurationServer {
 
   #heartbeat(): Heartbeat {
     const { store, processServer } = this.#parts;
+    const prerequisites = findPrerequisites(store);
     return {
       kind: 'heartbeat',
       machine: describeMachine(),
+      ...(prerequisites === undefined ? {} : { prerequisites }),
       processServer: { ...this.#health.measure(), ...processServer.health() },
       accounts: listAccounts(store).map(({ accountId, accountName }) => ({ accountId, accountName })),
       agents: processServer.agents(),

@@ -1,5 +1,6 @@
 import { createPrivateKey, generateKeyPairSync, randomInt, type KeyObject } from 'node:crypto';
 import { DomainError } from '../../shared/fault.ts';
+import { PrerequisiteReport } from '../../shared/wire/prerequisite.ts';
 import { PublicKeyJwk, RegistrationResult } from '../../shared/wire/registration.ts';
 import { z } from 'zod';
 import { findSecret, findSetting, inTransaction, putSecret, putSetting, type Store } from './store.ts';
@@ -55,6 +56,16 @@ export function findRegistration(store: Store): Registration | undefined {
 
 export function putRegistration(store: Store, registration: Registration): void {
   putSetting(store, 'registration', JSON.stringify(registration));
+}
+
+/** What the machine was found to be at the last setup, or undefined when it was never measured. */
+export function findPrerequisites(store: Store): PrerequisiteReport | undefined {
+  const text = findSetting(store, 'prerequisites');
+  return text === undefined ? undefined : PrerequisiteReport.parse(JSON.parse(text));
+}
+
+export function putPrerequisites(store: Store, report: PrerequisiteReport): void {
+  putSetting(store, 'prerequisites', JSON.stringify(report));
 }
 
 /** The passphrase that mobility agents prove at enrolment. */

@@ -10,7 +10,7 @@ import {
   type RegistrationRequest,
 } from '../../shared/wire/registration.ts';
 import { describeMachine } from './machine.ts';
-import { ensureIdentity, putRegistration, type Registration } from './identity.ts';
+import { ensureIdentity, findPrerequisites, putRegistration, type Registration } from './identity.ts';
 import type { Store } from './store.ts';
 import type { WebClient } from './web-client.ts';
 
@@ -64,6 +64,7 @@ export async function register(
 ): Promise<Registration> {
   const { claims, file } = key;
   const identity = ensureIdentity(store);
+  const prerequisites = findPrerequisites(store);
   const sentAtMs = Date.now();
   const request: RegistrationRequest = {
     registrationKey: file.key,
@@ -75,6 +76,7 @@ export async function register(
       .setIssuedAt(Math.floor(sentAtMs / 1000))
       .sign(identity.signingKey),
     machine: describeMachine(),
+    ...(prerequisites === undefined ? {} : { prerequisites }),
   };
   const url = `${vaultUrl(claims.endpoint, claims.vaultId)}/secondsite/registrations`;
   const { serverTimeMs, ...result } = await web.postJson(url, request, RegistrationResult, signal);

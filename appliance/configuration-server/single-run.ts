@@ -1,4 +1,4 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { DomainError } from '../../shared/fault.ts';
@@ -28,4 +28,16 @@ export function takeDataFolder(dataFolder: string): () => void {
     );
   }
   return () => db.close();
+}
+
+/** Whether a process works on a data folder. */
+export function isDataFolderTaken(dataFolder: string): boolean {
+  if (!existsSync(join(dataFolder, 'run.lock'))) return false;
+  try {
+    takeDataFolder(dataFolder)();
+    return false;
+  } catch (error) {
+    if (error instanceof DomainError) return true;
+    throw error;
+  }
 }

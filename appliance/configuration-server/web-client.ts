@@ -1,5 +1,5 @@
-import { request as requestHttp } from 'node:http';
-import { Agent, request as requestHttps } from 'node:https';
+import { Agent as HttpAgent, request as requestHttp } from 'node:http';
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import { z } from 'zod';
 import { MiB } from '../../shared/bytes.ts';
 import { DomainError, Fault } from '../../shared/fault.ts';
@@ -11,27 +11,42 @@ export interface WebAnswer {
   text: string;
 }
 
-/** One request with a body. */
+/** One request. */
 export interface WebRequest {
-  method: 'POST' | 'PUT';
+  method: 'GET' | 'POST' | 'PUT';
   url: string;
   headers?: Record<string, string>;
-  body: string | Uint8Array;
+  body?: string | Uint8Array;
   signal?: AbortSignal | undefined;
 }
 
 const timeoutMs = 30_000;
 const answerLimitBytes = 4 * MiB;
 
-/** Speaks to the vault's services over https. Trusts the CA of the registration key alone where it names one. */
+/**
+ * Speaks to the vault's services over https, through a proxy where there is one. Trusts the CA of the registration key
+ * alone where it names one.
+ */
 export class WebClient {
-  readonly #agent: Agent;
+  readonly #plain: HttpAgent;
+  readonly #secure: HttpsAgent;
+  readonly #proxyUrl: string | undefined;
 
-  constructor(caCertificatePem: string | undefined) {
-    this.#agent = new Agent({
+  /** @param proxyUrl `http://user:password@host:port`; every request goes through it */
+  constructor(caCertificatePem: string | undefined, proxyUrl?: string) {
+    const proxyEnv = proxyUrl === undefined ? {} : { HTTPS_PROXY: proxyUrl, HTTP_PROXY: proxyUrl };
+    this.#proxyUrl = proxyUrl;
+    this.#plain = new HttpAgent({ keepAlive: true, proxyEnv });
+    this.#secure = new HttpsAgent({
       keepAlive: true,
+      proxyEnv,
       ...(caCertificatePem === undefined ? {} : { ca: caCertificatePem }),
     });
+  }
+
+  /** Host and port of the proxy, or undefined where there is none. */
+  get proxy(): string | undefined {
+    return this.#proxyUrl === undefined ? undefined : new URL(this.#proxyUrl).host;
   }
 
   /**
@@ -77,7 +92,8 @@ export class WebClient {
   }
 
   close(): void {
-    this.#agent.destroy();
+    this.#plain.destroy();
+    this.#secure.destroy();
   }
 
   #send(request: WebRequest): Promise<WebAnswer> {
@@ -86,12 +102,12 @@ export class WebClient {
     return new Promise((resolve, reject) => {
       const call = (secure ? requestHttps : requestHttp)(url, {
         method: request.method,
-        headers: { ...request.headers, 'content-length': Buffer.byteLength(request.body) },
+        headers: { ...request.headers, ...lengthOf(request.body) },
         signal: AbortSignal.any([
           AbortSignal.timeout(timeoutMs),
           ...(request.signal === undefined ? [] : [request.signal]),
         ]),
-        ...(secure ? { agent: this.#agent } : {}),
+        agent: secure ? this.#secure : this.#plain,
       });
       call.on('error', reject);
       call.on('response', (response) => {
@@ -114,6 +130,10 @@ export class WebClient {
       call.end(request.body);
     });
   }
+}
+
+function lengthOf(body: WebRequest['body']): Record<string, number> {
+  return body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
 }
 
 function unreachable(url: string, error: unknown): DomainError {

@@ -1,8 +1,13 @@
-/** Entry of `secondsite appliance setup`: makes the data folder, registers the appliance at the vault, changes nothing twice. */
+/**
+ * Entry of `secondsite appliance setup`: checks the machine, makes the data folder, registers the appliance at the vault.
+ * Changes nothing twice, and with --check nothing at all.
+ */
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { DomainError } from '../../shared/fault.ts';
 import { exitWithError } from '../exit.ts';
+import { checkOnly } from './check.ts';
+import { describePrerequisites } from './prerequisites/describe-prerequisites.ts';
 import { setUp, type SetupResult } from './set-up.ts';
 
 async function main(): Promise<void> {
@@ -14,14 +19,27 @@ async function main(): Promise<void> {
       port: { type: 'string', default: '9443' },
       host: { type: 'string', default: '127.0.0.1' },
       'wait-seconds': { type: 'string', default: '120' },
+      'time-server': { type: 'string' },
+      check: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
   });
-  const result = await setUp({
-    keyPath: resolve(need(values.key, '--key')),
+  const where = {
     dataFolder: resolve(need(values['data-folder'], '--data-folder')),
     host: values.host,
     port: readNumber(values.port, '--port', 65_535),
+    timeServer: values['time-server'],
+  };
+  if (values.check) {
+    const keyPath = values.key === undefined ? undefined : resolve(values.key);
+    const report = await checkOnly({ ...where, keyPath });
+    process.stdout.write(`${values.json ? JSON.stringify(report) : describePrerequisites(report)}\n`);
+    if (report.outcome === 'Failed') process.exitCode = 1;
+    return;
+  }
+  const result = await setUp({
+    ...where,
+    keyPath: resolve(need(values.key, '--key')),
     waitSeconds: readNumber(values['wait-seconds'], '--wait-seconds', 86_400),
     onRetry: (message) => process.stderr.write(`${message} Trying again…\n`),
   });
@@ -33,7 +51,9 @@ function inWords(result: SetupResult): string {
   const first = result.alreadyRegistered
     ? `This appliance is registered at the vault ${result.vaultName} already; its settings are as given now.`
     : `This appliance is registered at the vault ${result.vaultName}.`;
+  const { outcome } = result.prerequisites;
   return [
+    ...(outcome === 'Passed' ? [] : ['Prerequisites:', describePrerequisites(result.prerequisites), '']),
     first,
     `  Appliance    ${result.applianceId}`,
     `  Data folder  ${result.dataFolder}`,

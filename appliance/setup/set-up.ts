@@ -1,6 +1,11 @@
 import { BackOff } from '../configuration-server/back-off.ts';
 import { checkSocketPath } from '../configuration-server/control-socket.ts';
-import { ensureIdentity, findRegistration, type Registration } from '../configuration-server/identity.ts';
+import {
+  ensureIdentity,
+  findRegistration,
+  putPrerequisites,
+  type Registration,
+} from '../configuration-server/identity.ts';
 import {
   readRegistrationKey,
   refuseExpired,
@@ -11,6 +16,8 @@ import { takeDataFolder } from '../configuration-server/single-run.ts';
 import { openStore, putSetting, type Store } from '../configuration-server/store.ts';
 import { WebClient } from '../configuration-server/web-client.ts';
 import { DomainError, isRetryable } from '../../shared/fault.ts';
+import type { PrerequisiteReport } from '../../shared/wire/prerequisite.ts';
+import { checkPrerequisites, refuseFailed } from './prerequisites/check-prerequisites.ts';
 import { mkdirSync } from 'node:fs';
 
 /** What setup is told. */
@@ -23,6 +30,8 @@ export interface SetupOptions {
   port: number;
   /** How long to try again while the vault can't be reached. */
   waitSeconds: number;
+  /** `host` or `host:port` of a time server to check the clock against, beside the vault's service. */
+  timeServer?: string | undefined;
   onRetry: (message: string) => void;
 }
 
@@ -36,6 +45,7 @@ export interface SetupResult {
   host: string;
   port: number;
   alreadyRegistered: boolean;
+  prerequisites: PrerequisiteReport;
 }
 
 /**
@@ -43,7 +53,7 @@ export interface SetupResult {
  * off, and an appliance that is registered stays who it is.
  *
  * @throws DomainError as {@link readRegistrationKey} and {@link register}; Conflict when the folder's appliance belongs
- * to another vault or is running.
+ * to another vault or is running, or when a prerequisite failed.
  */
 export async function setUp(options: SetupOptions): Promise<SetupResult> {
   const { dataFolder, host, port } = options;
@@ -61,28 +71,35 @@ export async function setUp(options: SetupOptions): Promise<SetupResult> {
     putSetting(store, 'host', host);
     putSetting(store, 'port', String(port));
     if (port !== 0) putSetting(store, 'chosenPort', String(port));
-    const registration = known ?? (await registerPatiently(store, key, options));
+    const { registration, prerequisites } = await checkAndRegister(store, { key, known }, options);
     const { applianceId, vaultId, vaultName, fabricName } = registration;
-    const alreadyRegistered = known !== undefined;
-    return { applianceId, vaultId, vaultName, fabricName, dataFolder, host, port, alreadyRegistered };
+    const result = { applianceId, vaultId, vaultName, fabricName, dataFolder, host, port, prerequisites };
+    return { ...result, alreadyRegistered: known !== undefined };
   } finally {
     store.db.close();
     giveFree();
   }
 }
 
-async function registerPatiently(
-  store: Store,
-  key: RegistrationKey,
-  options: SetupOptions,
-): Promise<Registration> {
-  const web = new WebClient(key.claims.caCertificatePem);
+/** What an appliance is told to be, and what it is already. */
+interface Enrolment {
+  key: RegistrationKey;
+  known: Registration | undefined;
+}
+
+interface Checked {
+  registration: Registration;
+  prerequisites: PrerequisiteReport;
+}
+
+async function checkAndRegister(store: Store, enrolment: Enrolment, options: SetupOptions): Promise<Checked> {
+  const web = new WebClient(enrolment.key.claims.caCertificatePem);
   const patience = AbortSignal.timeout(options.waitSeconds * 1000);
   const backOff = new BackOff();
   try {
     for (;;) {
       try {
-        return await register(store, web, key);
+        return await tryOnce(store, web, enrolment, options);
       } catch (error) {
         if (!(error instanceof DomainError) || !isRetryable(error.fault) || patience.aborted) throw error;
         options.onRetry(error.fault.message);
@@ -92,6 +109,30 @@ async function registerPatiently(
   } finally {
     web.close();
   }
+}
+
+/** This process has the data folder, so the appliance doesn't run and its port must be free. */
+const notOurs = (): boolean => false;
+
+/** The machine is measured anew with each try, so that what the vault is told is true when it is told. */
+async function tryOnce(
+  store: Store,
+  web: WebClient,
+  { key, known }: Enrolment,
+  { dataFolder, host, port, timeServer }: SetupOptions,
+): Promise<Checked> {
+  const service = { endpoint: key.claims.endpoint, web };
+  const prerequisites = await checkPrerequisites({
+    dataFolder,
+    host,
+    port,
+    service,
+    timeServer,
+    isOurs: notOurs,
+  });
+  refuseFailed(prerequisites);
+  putPrerequisites(store, prerequisites);
+  return { registration: known ?? (await register(store, web, key)), prerequisites };
 }
 
 function refuseOtherVault(known: Registration | undefined, key: RegistrationKey, dataFolder: string): void {

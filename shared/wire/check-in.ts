@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { Fault } from '../fault.ts';
 import { CommandResult } from './command.ts';
 import { DiscoveryReport } from './discovery.ts';
+import { PrerequisiteReport } from './prerequisite.ts';
 import { ApplianceMachine } from './registration.ts';
 
 const bytes = z.number().int().nonnegative();
@@ -39,6 +40,8 @@ export type AgentStatus = z.infer<typeof AgentStatus>;
 export const Heartbeat = z.object({
   kind: z.literal('heartbeat'),
   machine: ApplianceMachine,
+  /** What setup found the machine to be. */
+  prerequisites: PrerequisiteReport.optional(),
   processServer: ProcessServerHealth,
   /** Run-as accounts: names only, the secrets stay at the appliance. */
   accounts: z.array(z.object({ accountId: z.string().max(64), accountName: z.string().max(255) })).max(1_000),

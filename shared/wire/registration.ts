@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PrerequisiteReport } from './prerequisite.ts';
 
 /** A public key as JWK: P-256 only, so that nothing else can be smuggled in. */
 export const PublicKeyJwk = z.strictObject({
@@ -70,6 +71,8 @@ export const RegistrationRequest = z.object({
   /** Compact JWS (ES256) by `signingKey`: claims { jti: key's jti, aud: vaultId, iat: the appliance's clock, seconds }. */
   proof: CompactToken,
   machine: ApplianceMachine,
+  /** What setup found the machine to be. */
+  prerequisites: PrerequisiteReport.optional(),
 });
 export type RegistrationRequest = z.infer<typeof RegistrationRequest>;
 

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { PrerequisiteReport } from '../../../shared/wire/prerequisite.ts';
 import { VaultServer } from './vault-server.ts';
 
 const main = fileURLToPath(new URL('../../../cli/main.ts', import.meta.url));
@@ -32,7 +33,28 @@ test('sets an appliance up, and says how to start it and where its passphrase is
 
 test('prints one JSON object where it is asked to', async () => {
   const { stdout } = await setUp('--json');
-  expect(JSON.parse(stdout)).toMatchObject({ applianceId: vault.appliance.result.applianceId, port: 9443 });
+  expect(JSON.parse(stdout)).toMatchObject({ applianceId: vault.appliance.result.applianceId, port: 0 });
+});
+
+test('checks the machine without changing anything', async () => {
+  const { stdout, code } = await run(['setup', '--check', '--key', join(folder, 'key.json'), '--port', '0']);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^ {2}pass {2}Vault reached +it answers directly$/mu);
+  expect(await readdir(folder)).toEqual(['key.json']);
+});
+
+test('a check that fails ends with status 1 and says what was found, wanted and is to be done', async () => {
+  const { stdout, code } = await run(['setup', '--check', '--port', String(vault.port), '--json']);
+  expect(code).toBe(1);
+  const { outcome, checks } = PrerequisiteReport.parse(JSON.parse(stdout));
+  expect(outcome).toBe('Failed');
+  expect(checks.find(({ name }) => name === 'dataPort')).toEqual({
+    name: 'dataPort',
+    outcome: 'Failed',
+    found: 'another program listens there',
+    wanted: `port ${vault.port} free, and reached at the machine’s own addresses`,
+    action: `Stop what listens on port ${vault.port}, or choose another port with --port.`,
+  });
 });
 
 test('adds, changes, lists and removes accounts of a stopped appliance', async () => {
@@ -100,7 +122,7 @@ function dataFolder(): string {
 }
 
 async function setUp(...more: string[]) {
-  return run(['setup', '--key', join(folder, 'key.json'), ...more]);
+  return run(['setup', '--key', join(folder, 'key.json'), '--port', '0', ...more]);
 }
 
 async function run(args: string[], input = '') {

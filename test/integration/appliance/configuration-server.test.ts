@@ -31,6 +31,7 @@ test('checks in with true numbers of the machine', async () => {
   expect(body.processServer.memoryTotalBytes).toBeGreaterThan(body.processServer.memoryAvailableBytes);
   expect(body.processServer.cacheTotalBytes).toBeGreaterThan(body.processServer.cacheFreeBytes);
   expect(body.certificateExpiresAtMs).toBeGreaterThan(Date.now());
+  expect(body.prerequisites?.checks.map(({ name }) => name)).toContain('memory');
 });
 
 test('tells of a new account at once, by its name alone', async () => {

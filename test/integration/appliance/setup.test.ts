@@ -39,11 +39,26 @@ test('shows what the machine is to the vault', async () => {
   expect(machine.version).toMatch(/^\d+\.\d+\.\d+/u);
 });
 
+test('tells the vault what the machine was found to be', async () => {
+  const { prerequisites } = await run(await keyFile(await vault.createKey()));
+  expect(vault.appliance.request.prerequisites).toEqual(prerequisites);
+  const names = prerequisites.checks.map(({ name }) => name);
+  expect(names).toEqual(expect.arrayContaining(['processors', 'vaultReachable', 'clockOfService']));
+});
+
+test('refuses a port that another program listens on, and registers nothing', async () => {
+  const keyPath = await keyFile(await vault.createKey());
+  const taken = { ...quiet, port: vault.port, keyPath, dataFolder: join(folder, 'data'), waitSeconds: 0 };
+  await expect(setUp(taken)).rejects.toMatchObject({ fault: { code: 'Conflict', target: 'dataPort' } });
+  expect(() => vault.appliance).toThrow('No appliance is registered');
+});
+
 test('repeating setup changes nothing of a registered appliance, even with an expired key', async () => {
   const key = await keyFile(await vault.createKey());
   const first = await run(key);
   const again = await run(await keyFile(await vault.createKey({ expiresInSeconds: -60 })));
-  expect(again).toEqual({ ...first, alreadyRegistered: true });
+  const { prerequisites } = again; // measured anew
+  expect(again).toEqual({ ...first, alreadyRegistered: true, prerequisites });
 });
 
 test('the same key registers the same appliance again when the answer got lost', async () => {
@@ -52,7 +67,8 @@ test('the same key registers the same appliance again when the answer got lost',
   const store = openStore(join(folder, 'data'));
   store.db.exec("DELETE FROM setting WHERE name = 'registration'");
   store.db.close();
-  expect(await run(key)).toEqual(first);
+  const again = await run(key);
+  expect(again).toEqual({ ...first, prerequisites: again.prerequisites });
 });
 
 test('keeps trying until the vault can be reached', async () => {

@@ -134,7 +134,16 @@ export class VaultServer {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const send = (status: number, body: object): void =>
-      void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+      void response
+        .writeHead(status, {
+          'content-type': 'application/json',
+          date: new Date(this.#nowMs()).toUTCString(),
+        })
+        .end(JSON.stringify(body));
+    if (request.method === 'GET') {
+      send(404, { error: { code: 'ResourceNotFound', message: 'Nothing is here.' } });
+      return;
+    }
     try {
       const body: unknown = JSON.parse(await text(request));
       send(200, await this.#handle(request.url ?? '', body));
