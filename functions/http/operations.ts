@@ -5,11 +5,23 @@ import { httpOperation, routesByMethod } from '../edge/http-edge.ts';
 httpOperation(
   'listOperations',
   { method: 'GET', route: 'providers/Microsoft.RecoveryServices/operations' },
-  () => {
-    const actions = new Set(routesByMethod().map(({ method, route }) => actionOf(method, route)));
-    return { status: 200, body: { value: [...actions].sort().map(operationAnswer), nextLink: null } };
-  },
+  answerOperations,
 );
+/** The same, as the Site Recovery client asks for it. */
+httpOperation(
+  'listOperationsInResourceGroup',
+  {
+    method: 'GET',
+    route:
+      'subscriptions/{subscriptionId}/resourceGroups/{resourceGroup}/providers/Microsoft.RecoveryServices/operations',
+  },
+  answerOperations,
+);
+
+function answerOperations() {
+  const actions = new Set(routesByMethod().map(({ method, route }) => actionOf(method, route)));
+  return { status: 200, body: { value: [...actions].sort().map(operationAnswer), nextLink: null } };
+}
 
 function operationAnswer(action: string) {
   const [provider = '', ...words] = action.split('/');

@@ -1,4 +1,5 @@
-import { VaultStore } from '../../shared/vault/vault.ts';
+import { type Row } from '../../shared/store/rows.ts';
+import { type Vault, VaultStore } from '../../shared/vault/vault.ts';
 import { vaultAnswer } from '../../shared/vault/vault-answer.ts';
 import {
   VaultPatch,
@@ -7,6 +8,7 @@ import {
   patchVault,
   putVault,
 } from '../../shared/vault/vault-lifecycle.ts';
+import { conditionsOf } from '../edge/conditions.ts';
 import { type Call, httpOperation, vaultOf } from '../edge/http-edge.ts';
 import { nextLinkOf, skipTokenOf } from '../edge/next-link.ts';
 import { vaultRoute } from '../edge/route.ts';
@@ -37,24 +39,30 @@ httpOperation(
 );
 
 httpOperation('getVault', { method: 'GET', route: vaultRoute }, async (call) => {
-  return { status: 200, body: vaultAnswer(await vaults().get(vaultOf(call.params))) };
+  return answerOf(200, await vaults().get(vaultOf(call.params)));
 });
 
 httpOperation('putVault', { method: 'PUT', route: vaultRoute }, async (call) => {
   const request = await call.json(VaultRequest);
-  const { created, row } = await putVault(vaults(), vaultOf(call.params), request);
-  return { status: created ? 201 : 200, body: vaultAnswer(row) };
+  const conditions = conditionsOf(call.headers);
+  const { created, row } = await putVault(vaults(), vaultOf(call.params), { request, conditions });
+  return answerOf(created ? 201 : 200, row);
 });
 
 httpOperation('patchVault', { method: 'PATCH', route: vaultRoute }, async (call) => {
   const patch = await call.json(VaultPatch);
-  return { status: 200, body: vaultAnswer(await patchVault(vaults(), vaultOf(call.params), patch)) };
+  const conditions = conditionsOf(call.headers);
+  return answerOf(200, await patchVault(vaults(), vaultOf(call.params), { patch, conditions }));
 });
 
 httpOperation('deleteVault', { method: 'DELETE', route: vaultRoute }, async (call) => {
-  const outcome = await deleteVault(services().table, vaultOf(call.params));
+  const outcome = await deleteVault(services().table, vaultOf(call.params), conditionsOf(call.headers));
   return { status: outcome === 'deleted' ? 200 : 204 };
 });
+
+function answerOf(status: number, row: Row<Vault>) {
+  return { status, headers: { etag: row.etag }, body: vaultAnswer(row) };
+}
 
 async function listVaults(
   call: Pick<Call<string>, 'url' | 'query'>,

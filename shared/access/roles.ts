@@ -21,6 +21,7 @@ const everybody = [
   `${vaults}/vaultTokens/read`,
   `${vaults}/monitoringConfigurations/notificationConfiguration/read`,
   // Newer than the published lists.
+  `${recoveryServices}/locations/capabilities/action`,
   `${vaults}/replicationVaultHealth/read`,
   `${vaults}/replicationVaultSettings/read`,
   `${vaults}/replicationSupportedOperatingSystems/read`,
@@ -97,6 +98,7 @@ const contributing = [
   `${vaults}/storageConfig/*`,
   `${vaults}/monitoringAlerts/*`,
   // Ours to give: see the head of this file.
+  `${recoveryServices}/locations/checkNameAvailability/action`,
   `${vaults}/write`,
   `${vaults}/delete`,
   `${vaults}/replicationVaultSettings/*`,

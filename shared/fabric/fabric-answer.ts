@@ -209,7 +209,8 @@ function certificateOf(view: ApplianceView) {
   };
 }
 
-function healthErrorsOf(view: ApplianceView): HealthError[] {
+/** What is wrong with an appliance; empty when all is well. */
+export function healthErrorsOf(view: ApplianceView): HealthError[] {
   const { heartbeat, appliance, nowMs } = view;
   if (!isSilent(view)) return [];
   return [

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type VaultRef, vaultIdOf } from '../arm/resource-id.ts';
 import { DomainError } from '../fault.ts';
+import { type Conditions, checkConditions } from '../store/conditions.ts';
 import { rowsBelow, vaultPartition } from '../store/row-key.ts';
 import { type Row } from '../store/rows.ts';
 import { type RowWrite, type Table, mostWritesAtOnce } from '../store/table.ts';
@@ -33,17 +34,18 @@ export const VaultPatch = z.object({
 
 /**
  * Makes a vault, or gives the one that is there the request's tags and sku. Sending it again changes nothing.
- * @throws InvalidRequest for names, Conflict when the vault lies in another location.
+ * @throws InvalidRequest for names, Conflict when the vault lies in another location, PreconditionFailed.
  */
 export async function putVault(
   store: VaultStore,
   vault: VaultRef,
-  request: z.infer<typeof VaultRequest>,
+  { request, conditions }: { request: z.infer<typeof VaultRequest>; conditions: Conditions },
 ): Promise<{ created: boolean; row: Row<Vault> }> {
   checkVaultName(vault.vaultName);
   checkResourceGroupName(vault.resourceGroup);
   const location = request.location.toLowerCase().replaceAll(' ', '');
   const known = await store.find(vault);
+  checkConditions(conditions, known?.etag);
   if (known === undefined) {
     return { created: true, row: await store.insert(newVault(vault, location, request)) };
   }
@@ -59,13 +61,14 @@ export async function putVault(
   return { created: false, row: await store.replace(changed(known.value, request, {}), known.etag) };
 }
 
-/** Changes tags and sku of a vault. @throws ResourceNotFound */
+/** Changes tags and sku of a vault. @throws ResourceNotFound, PreconditionFailed */
 export async function patchVault(
   store: VaultStore,
   vault: VaultRef,
-  patch: z.infer<typeof VaultPatch>,
+  { patch, conditions }: { patch: z.infer<typeof VaultPatch>; conditions: Conditions },
 ): Promise<Row<Vault>> {
   const { value, etag } = await store.get(vault);
+  checkConditions(conditions, etag);
   refuseDeleting(value);
   return store.replace(changed(value, patch, value.tags), etag);
 }
@@ -83,11 +86,16 @@ const guardedKinds = {
 /**
  * Deletes an empty vault, with the jobs and keys that remain of it. One that is not there is as good as deleted.
  * The vault is marked first, so that nothing is made in it while its rows go; repeating an interrupted delete ends it.
- * @throws ResourceNotEmpty
+ * @throws ResourceNotEmpty, PreconditionFailed
  */
-export async function deleteVault(table: Table, vault: VaultRef): Promise<'deleted' | 'absent'> {
+export async function deleteVault(
+  table: Table,
+  vault: VaultRef,
+  conditions: Conditions,
+): Promise<'deleted' | 'absent'> {
   const store = new VaultStore(table);
   const row = await store.find(vault);
+  if (row !== undefined || conditions.ifMatch !== undefined) checkConditions(conditions, row?.etag);
   if (row === undefined) return 'absent';
   await refuseHolding(table, vault);
   const marked = await store.replace({ ...row.value, deleting: true }, row.etag);
