@@ -24,7 +24,8 @@ const task = (taskId: string, name: string, friendlyName: string): TaskDefinitio
 const updateProviderStates = task('UpdateDraStateTask', 'UpdateDraState', 'Updating the provider states');
 
 /**
- * Every kind of job by Site Recovery's scenario name; CreateRecoveryPoint is ours.
+ * Every kind of job by Site Recovery's scenario name; ours are CreateRecoveryPoint, UpdateVCenter, DeleteVCenter and
+ * RemoveFabric.
  * Names as the real service's jobs carry them: https://learn.microsoft.com/azure/site-recovery/site-recovery-monitor-and-troubleshoot
  */
 export const scenarios = {
@@ -63,6 +64,24 @@ export const scenarios = {
     targetInstanceType: 'VCenter',
     cancellable: false,
     tasks: [task('DiscoverVCenterTask', 'DiscoverVCenterTask', 'Adding vCenter server')],
+  },
+  UpdateVCenter: {
+    friendlyName: 'Update vCenter server',
+    targetInstanceType: 'VCenter',
+    cancellable: false,
+    tasks: [task('UpdateVCenterTask', 'UpdateVCenterTask', 'Updating vCenter server')],
+  },
+  DeleteVCenter: {
+    friendlyName: 'Delete vCenter server',
+    targetInstanceType: 'VCenter',
+    cancellable: false,
+    tasks: [task('DeleteVCenterTask', 'DeleteVCenterTask', 'Deleting vCenter server')],
+  },
+  RemoveFabric: {
+    friendlyName: 'Remove server',
+    targetInstanceType: 'Server',
+    cancellable: false,
+    tasks: [task('RemoveFabricTask', 'RemoveFabricTask', 'Removing the server from the vault')],
   },
   RefreshFabricLayout: {
     friendlyName: 'Refresh server details',
