@@ -19,8 +19,8 @@ import { type ItemNames, type ProtectedItem, itemPath } from '../../shared/prote
 import { EnableProtectionBody } from '../../shared/wire/arm-protected-item.ts';
 import { type Call } from '../edge/http-edge.ts';
 import { type EnableProtectionInput, enableProtection } from '../orchestrations/enable-protection.ts';
-import { handleOf } from '../orchestrations/item-activities.ts';
-import { startJob } from '../orchestrations/start-job.ts';
+import { handleOf } from '../activities/protected-item.ts';
+import { startJob } from '../edge/start-job.ts';
 import { services } from '../services.ts';
 
 /**

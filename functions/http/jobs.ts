@@ -10,7 +10,7 @@ import { type Call, httpOperation, vaultOf } from '../edge/http-edge.ts';
 import { nextLinkOf, skipTokenOf } from '../edge/next-link.ts';
 import { vaultRoute } from '../edge/route.ts';
 import { cancelEvent } from '../orchestrations/run-job.ts';
-import { acceptedJob } from '../orchestrations/start-job.ts';
+import { acceptedJob } from '../edge/start-job.ts';
 import { services } from '../services.ts';
 import { operationResults } from './operation-results.ts';
 import { requireVault } from '../../shared/vault/vault.ts';

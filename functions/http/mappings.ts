@@ -17,7 +17,7 @@ import { CreateMappingBody } from '../../shared/wire/arm-policy.ts';
 import { httpOperation, vaultOf } from '../edge/http-edge.ts';
 import { containerRoute, vaultRoute } from '../edge/route.ts';
 import { type AssociatePolicyInput, associatePolicy } from '../orchestrations/associate-policy.ts';
-import { startJob } from '../orchestrations/start-job.ts';
+import { startJob } from '../edge/start-job.ts';
 import { services } from '../services.ts';
 import { operationResults } from './operation-results.ts';
 import { requireVault } from '../../shared/vault/vault.ts';

@@ -3,7 +3,7 @@ import { findFault, isOver, type Job } from '../../shared/job/job.ts';
 import { DomainError } from '../../shared/fault.ts';
 import { type Call, httpOperation, vaultOf } from '../edge/http-edge.ts';
 import { type PathParameters, type vaultRoute } from '../edge/route.ts';
-import { acceptedJob } from '../orchestrations/start-job.ts';
+import { acceptedJob } from '../edge/start-job.ts';
 import { services } from '../services.ts';
 
 type VaultNames = PathParameters<typeof vaultRoute>;

@@ -13,7 +13,7 @@ import { CreatePolicyBody } from '../../shared/wire/arm-policy.ts';
 import { httpOperation, vaultOf } from '../edge/http-edge.ts';
 import { vaultRoute } from '../edge/route.ts';
 import { type CreatePolicyInput, createPolicy } from '../orchestrations/create-policy.ts';
-import { startJob } from '../orchestrations/start-job.ts';
+import { startJob } from '../edge/start-job.ts';
 import { services } from '../services.ts';
 import { operationResults } from './operation-results.ts';
 import { requireVault } from '../../shared/vault/vault.ts';

@@ -4,7 +4,7 @@ import { providerAnswer } from '../../shared/fabric/fabric-answer.ts';
 import { type VaultRef } from '../../shared/arm/resource-id.ts';
 import { httpOperation } from '../edge/http-edge.ts';
 import { fabricRoute } from '../edge/route.ts';
-import { startJob } from '../orchestrations/start-job.ts';
+import { startJob } from '../edge/start-job.ts';
 import { services } from '../services.ts';
 import { checkProvider, fabricOf } from './fabric-of.ts';
 import { operationResults } from './operation-results.ts';

@@ -19,8 +19,8 @@ import {
   createRecoveryPoint,
   pointNameKey,
 } from '../orchestrations/create-recovery-point.ts';
-import { handleOf } from '../orchestrations/item-activities.ts';
-import { startJob } from '../orchestrations/start-job.ts';
+import { handleOf } from '../activities/protected-item.ts';
+import { startJob } from '../edge/start-job.ts';
 import { services } from '../services.ts';
 import { operationResults } from './operation-results.ts';
 import { itemRoute } from './protected-items.ts';

@@ -15,7 +15,7 @@ import { DomainError } from '../../shared/fault.ts';
 import { requireVault } from '../../shared/vault/vault.ts';
 import { httpOperation, vaultOf } from '../edge/http-edge.ts';
 import { fabricRoute, vaultRoute } from '../edge/route.ts';
-import { startJob } from '../orchestrations/start-job.ts';
+import { startJob } from '../edge/start-job.ts';
 import { services } from '../services.ts';
 import { fabricOf } from './fabric-of.ts';
 import { operationResults } from './operation-results.ts';

@@ -11,7 +11,7 @@ import { applyProgress } from '../../shared/fabric/progress.ts';
 import { CheckInMessage } from '../../shared/wire/check-in.ts';
 import { type CommandResult } from '../../shared/wire/command.ts';
 import { messageEdge } from '../edge/message-edge.ts';
-import { recordRecoveryPoints } from '../orchestrations/record-recovery-points.ts';
+import { recordRecoveryPoints } from './record-recovery-points.ts';
 import { services } from '../services.ts';
 
 app.serviceBusQueue('applyCheckIn', {

@@ -1,42 +1,10 @@
 import { type OrchestrationContext, type Task } from 'durable-functions';
-import { z } from 'zod';
-import { commandEvent, commandIdOf, findCommandResult } from '../../shared/command/command-result.ts';
+import { commandEvent, commandIdOf } from '../../shared/command/command-result.ts';
 import { type VaultRef } from '../../shared/arm/resource-id.ts';
 import { DomainError } from '../../shared/fault.ts';
-import { CommandBody, CommandResult } from '../../shared/wire/command.ts';
-import { activity } from '../edge/activity.ts';
-import { services } from '../services.ts';
+import { type CommandBody, type CommandResult } from '../../shared/wire/command.ts';
+import { readCommandResult, sendCommand } from '../activities/command.ts';
 import { JobCancelled } from './run-job.ts';
-
-const Vault = z.object({ subscriptionId: z.string(), resourceGroup: z.string(), vaultName: z.string() });
-
-const sendCommand = activity(
-  'sendCommand',
-  {
-    input: z.object({
-      applianceId: z.string(),
-      commandId: z.string(),
-      issuedAtMs: z.number(),
-      body: CommandBody,
-    }),
-    output: z.void(),
-  },
-  async ({ applianceId, ...command }) => {
-    await services().commandQueues.send(applianceId, { version: 1, ...command });
-  },
-);
-
-const readCommandResult = activity(
-  'readCommandResult',
-  {
-    input: z.object({ vault: Vault, applianceId: z.string(), commandId: z.string() }),
-    output: z.object({ result: CommandResult.optional() }),
-  },
-  async ({ vault, applianceId, commandId }) => {
-    const result = await findCommandResult(services().table, { vault, applianceId }, commandId);
-    return result === undefined ? {} : { result };
-  },
-);
 
 export type Question = {
   vault: VaultRef;

@@ -1,10 +1,7 @@
 import { z } from 'zod';
 import { Policy } from '../../shared/policy/policy.ts';
-import { createPolicy as writePolicy, findPolicy } from '../../shared/policy/policy-store.ts';
-import { planPolicy } from '../../shared/policy/policy.ts';
-import { activity } from '../edge/activity.ts';
-import { services } from '../services.ts';
-import { VaultRefSchema, jobOrchestration, runTask } from './run-job.ts';
+import { checkPolicy, storePolicy } from '../activities/policy.ts';
+import { jobOrchestration, runTask } from './run-job.ts';
 
 /** Orchestration's name. */
 export const createPolicy = 'createPolicy';
@@ -14,19 +11,6 @@ export const CreatePolicyInput = z.object({
   /** The failback twin's GUID. */
   twinId: z.uuid(),
 });
-const Input = CreatePolicyInput.extend({ vault: VaultRefSchema });
-
-const checkPolicy = activity('checkPolicy', { input: Input, output: z.void() }, async ({ vault, policy }) => {
-  planPolicy(policy, await findPolicy(services().table, vault, policy.name));
-});
-
-const storePolicy = activity(
-  'storePolicy',
-  { input: Input, output: z.void() },
-  async ({ vault, ...wanted }) => {
-    await writePolicy(services().table, vault, wanted);
-  },
-);
 
 jobOrchestration(createPolicy, CreatePolicyInput, {
   *run(job, input) {

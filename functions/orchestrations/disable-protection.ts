@@ -1,13 +1,15 @@
 /** The Disable replication job: the appliance lets go of the item, then its data and every trace of it are deleted. */
 import { type Task } from 'durable-functions';
 import { z } from 'zod';
-import { itemBusy } from '../../shared/protection/hold-item.ts';
-import { getItem, itemNotFound } from '../../shared/protection/protected-item-store.ts';
-import { activity } from '../edge/activity.ts';
-import { services } from '../services.ts';
 import { askAppliance } from './ask-appliance.ts';
 import { stopReplication } from './enable-protection.ts';
-import { ItemHandleSchema, ItemInput, forgetItem, itemInput, moveItem } from './item-activities.ts';
+import {
+  ItemHandleSchema,
+  forgetItem,
+  itemInput,
+  moveItem,
+  requireHold,
+} from '../activities/protected-item.ts';
 import { type JobRun, jobOrchestration, runTask } from './run-job.ts';
 
 /** Orchestration's name. */
@@ -21,17 +23,6 @@ export const DisableProtectionInput = z.object({
   waitMinutes: z.number().positive(),
 });
 type DisableProtectionInput = z.infer<typeof DisableProtectionInput>;
-
-/** The request took hold of the item for this job. A purge may have taken it away since. */
-const requireHold = activity(
-  'requireHold',
-  { input: ItemInput, output: z.void() },
-  async ({ vault, item, jobId }) => {
-    const row = await getItem(services().table, vault, item);
-    if (row.protectedItemId !== item.protectedItemId) throw itemNotFound(item);
-    if (row.currentJob?.jobId !== jobId) throw itemBusy(row);
-  },
-);
 
 jobOrchestration(disableProtection, DisableProtectionInput, {
   *run(job, input) {

@@ -1,44 +1,14 @@
 /** Jobs that ask an appliance to look at its site: adding a vCenter, refreshing the server. */
 import { z } from 'zod';
-import { forgetDiscovery } from '../../shared/discovery/apply-discovery.ts';
-import { VCenter, findVCenter, putVCenter } from '../../shared/fabric/vcenter.ts';
-import { activity } from '../edge/activity.ts';
-import { services } from '../services.ts';
+import { VCenter } from '../../shared/fabric/vcenter.ts';
+import { dropUnknownVCenter, saveVCenter } from '../activities/vcenter.ts';
 import { askAppliance } from './ask-appliance.ts';
-import { VaultRefSchema, jobOrchestration, runTask } from './run-job.ts';
+import { jobOrchestration, runTask } from './run-job.ts';
 
 /** A large vCenter takes minutes to list. */
 const discoveryMinutes = 30;
 
 const AddVCenter = z.object({ applianceId: z.uuid(), fabricName: z.string(), vCenter: VCenter });
-
-const saveVCenter = activity(
-  'saveVCenter',
-  { input: z.object({ vault: VaultRefSchema, fabricName: z.string(), vCenter: VCenter }), output: z.void() },
-  async ({ vault, fabricName, vCenter }) => {
-    await putVCenter(services().table, vault, { fabricName, vCenter });
-  },
-);
-
-/** Answers whether the vCenter was there before: then a failed change of it leaves what there is. */
-const dropUnknownVCenter = activity(
-  'dropUnknownVCenter',
-  {
-    input: z.object({
-      vault: VaultRefSchema,
-      applianceId: z.uuid(),
-      fabricName: z.string(),
-      vCenterName: z.string(),
-    }),
-    output: z.object({ known: z.boolean() }),
-  },
-  async ({ vault, applianceId, fabricName, vCenterName }) => {
-    const { table } = services();
-    if ((await findVCenter(table, vault, { fabricName, vCenterName })) !== undefined) return { known: true };
-    await forgetDiscovery(table, { vault, applianceId }, vCenterName);
-    return { known: false };
-  },
-);
 
 jobOrchestration('discoverVCenter', AddVCenter, {
   *run(job, { applianceId, fabricName, vCenter }) {

@@ -6,25 +6,10 @@ import * as df from 'durable-functions';
 import { type OrchestrationContext, type Task } from 'durable-functions';
 import { z } from 'zod';
 import { DomainError, Fault, isRetryable } from '../../shared/fault.ts';
-import { changeJob, ensureJob } from '../../shared/job/job-store.ts';
-import {
-  beginTask,
-  endJob,
-  endTask,
-  type Job,
-  noteAffected,
-  JobStart,
-  Outcome,
-} from '../../shared/job/job.ts';
+import { JobStart, type Outcome } from '../../shared/job/job.ts';
 import { type TaskName } from '../../shared/job/scenario.ts';
-import { activity } from '../edge/activity.ts';
-import { services } from '../services.ts';
-
-export const VaultRefSchema = z.object({
-  subscriptionId: z.string(),
-  resourceGroup: z.string(),
-  vaultName: z.string(),
-});
+import { type Change, recordJob } from '../activities/record-job.ts';
+import { VaultRefSchema } from '../activities/vault-ref.ts';
 
 const JobInput = z.object({ vault: VaultRefSchema, start: JobStart, input: z.unknown() });
 
@@ -52,36 +37,6 @@ export class JobCancelled extends Error {
     super('The job was cancelled.');
     this.name = 'JobCancelled';
   }
-}
-
-const Change = z.discriminatedUnion('do', [
-  z.object({ do: z.literal('start'), start: JobStart }),
-  z.object({ do: z.literal('begin'), task: z.string(), atMs: z.number() }),
-  z.object({ do: z.literal('end'), task: z.string(), outcome: Outcome, atMs: z.number() }),
-  z.object({ do: z.literal('note'), affected: z.record(z.string(), z.string()) }),
-  z.object({ do: z.literal('finish'), outcome: Outcome, atMs: z.number() }),
-]);
-type Change = z.infer<typeof Change>;
-
-const recordJob = activity(
-  'recordJob',
-  {
-    input: z.object({ vault: VaultRefSchema, jobId: z.string(), change: Change }),
-    output: z.object({ cancelRequested: z.boolean() }),
-  },
-  async ({ vault, jobId, change }) => {
-    const { table } = services();
-    if (change.do === 'start') await ensureJob(table, vault, change.start);
-    const job = await changeJob(table, { vault, jobId }, (job) => applyChange(job, change));
-    return { cancelRequested: job.cancelRequestedAtMs !== undefined };
-  },
-);
-
-function applyChange(job: Job, change: Change): Job {
-  if (change.do === 'begin') return beginTask(job, change.task, change.atMs);
-  if (change.do === 'end') return endTask(job, change.task, change);
-  if (change.do === 'note') return noteAffected(job, change.affected);
-  return change.do === 'finish' ? endJob(job, change.outcome, change.atMs) : job;
 }
 
 /** What a job does, and how it is taken back when a step fails or somebody cancels. */

@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -63,4 +71,50 @@ test('a cycle of imports is refused', () => {
   plant('shared/cycle/one.ts', "import { two } from './two.ts';\nexport const one = (): number => two();\n");
   const source = "import { one } from './one.ts';\nexport const two = (): number => one();\n";
   expect(plant('shared/cycle/two.ts', source)).toContain('import(no-cycle)');
+});
+
+test.each([
+  ['node:fs/promises'],
+  ['node:crypto'],
+  ['@azure/data-tables'],
+  ['../services.ts'],
+  ['../edge/start-job.ts'],
+  ['../../shared/store/table.ts'],
+  ['../../shared/replica/chain.ts'],
+  ['../../shared/job/job-store.ts'],
+  ['../../shared/command/command-queue.ts'],
+  ['../../shared/protection/replica-container.ts'],
+  ['../../local/platform/platform.ts'],
+])('an orchestration may not import %s', (from) => {
+  expect(plant('functions/orchestrations/planted.ts', imports(from))).toContain(
+    'eslint(no-restricted-imports)',
+  );
+});
+
+test.each([
+  ['Date.now()', 'no-restricted-properties'],
+  ['Math.random()', 'no-restricted-properties'],
+  ["fetch('https://example.org')", 'no-restricted-globals'],
+  ['setTimeout(() => {}, 1)', 'no-restricted-globals'],
+  ['process.env', 'no-restricted-globals'],
+  ['crypto.randomUUID()', 'no-restricted-globals'],
+])('an orchestration may not use %s', (expression, rule) => {
+  const found = plant('functions/orchestrations/planted.ts', `export const used = ${expression};\n`);
+  expect(found).toContain(`eslint(${rule})`);
+});
+
+test.each([['durable-functions'], ['zod'], ['../activities/policy.ts'], ['../../shared/fault.ts']])(
+  'an orchestration may import %s',
+  (from) => {
+    expect(plant('functions/orchestrations/planted.ts', imports(from))).toEqual([]);
+  },
+);
+
+/** oxlint has no rule by which a call without arguments could be told. */
+test('no orchestration asks for the present time by new Date()', () => {
+  const orchestrations = join(root, 'functions', 'orchestrations');
+  const asking = readdirSync(orchestrations).filter((name) =>
+    /new Date\(\s*\)/u.test(readFileSync(join(orchestrations, name), 'utf8')),
+  );
+  expect(asking).toEqual([]);
 });

@@ -1,7 +1,10 @@
 /** What the jobs of protected items have in common: which item, and changes of its row. */
 import { z } from 'zod';
+import { getJob } from '../../shared/job/job-store.ts';
+import { isOver } from '../../shared/job/job.ts';
 import { forgetItem as forget } from '../../shared/protection/forget-item.ts';
-import { changeItem, itemNotFound } from '../../shared/protection/protected-item-store.ts';
+import { itemBusy } from '../../shared/protection/hold-item.ts';
+import { changeItem, getItem, itemNotFound } from '../../shared/protection/protected-item-store.ts';
 import { type ProtectedItem } from '../../shared/protection/protected-item.ts';
 import {
   agentReady,
@@ -13,7 +16,7 @@ import {
 } from '../../shared/protection/transitions.ts';
 import { activity } from '../edge/activity.ts';
 import { services } from '../services.ts';
-import { type JobRun, VaultRefSchema } from './run-job.ts';
+import { VaultRefSchema } from './vault-ref.ts';
 
 /** Which item a job is about: enough to find, and to remove, all there is of it. */
 export const ItemHandleSchema = z.object({
@@ -29,7 +32,10 @@ export type ItemHandleInput = z.infer<typeof ItemHandleSchema>;
 export const ItemInput = z.object({ vault: VaultRefSchema, item: ItemHandleSchema, jobId: z.uuid() });
 
 /** What activities are told of the item of a job. */
-export function itemInput(job: JobRun, item: ItemHandleInput): z.infer<typeof ItemInput> {
+export function itemInput(
+  job: { vault: z.infer<typeof VaultRefSchema>; jobId: string },
+  item: ItemHandleInput,
+): z.infer<typeof ItemInput> {
   return { vault: job.vault, item, jobId: job.jobId };
 }
 
@@ -59,6 +65,33 @@ export const moveItem = activity(
   async ({ vault, item, jobId, transition }) => {
     const changed = await changeItem(services().table, vault, item, (row) => applied(row, jobId, transition));
     if (changed === undefined) throw itemNotFound(item);
+  },
+);
+
+/** The request took hold of the item for this job. A purge may have taken it away since. */
+export const requireHold = activity(
+  'requireHold',
+  { input: ItemInput, output: z.void() },
+  async ({ vault, item, jobId }) => {
+    const row = await getItem(services().table, vault, item);
+    if (row.protectedItemId !== item.protectedItemId) throw itemNotFound(item);
+    if (row.currentJob?.jobId !== jobId) throw itemBusy(row);
+  },
+);
+
+/** Whether the item is held by no other job any more, so that it can be finalized. */
+export const isEnabled = activity(
+  'isEnabled',
+  { input: ItemInput, output: z.object({ enabled: z.boolean() }) },
+  async ({ vault, item, jobId }) => {
+    const { table } = services();
+    const row = await getItem(table, vault, item);
+    const { currentJob } = row;
+    if (currentJob === undefined || currentJob.jobId === jobId) {
+      return { enabled: row.state !== 'EnablingProtection' };
+    }
+    const holder = await getJob(table, { vault, jobId: currentJob.jobId });
+    return { enabled: isOver(holder.state) && row.state !== 'EnablingProtection' };
   },
 );
 

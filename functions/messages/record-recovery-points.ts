@@ -9,9 +9,9 @@ import { findItem } from '../../shared/protection/protected-item-store.ts';
 import { type ProtectedItem, itemPath } from '../../shared/protection/protected-item.ts';
 import { advanceRecoveryPoints } from '../../shared/recovery/advance.ts';
 import { services } from '../services.ts';
-import { type FinalizeProtectionInput, finalizeProtection } from './finalize-protection.ts';
-import { handleOf } from './item-activities.ts';
-import { type Starter, startOrchestration } from './start-job.ts';
+import { type FinalizeProtectionInput, finalizeProtection } from '../orchestrations/finalize-protection.ts';
+import { handleOf } from '../activities/protected-item.ts';
+import { type Starter, startOrchestration } from '../edge/start-job.ts';
 
 /** An appliance said that an item has a new point. */
 export interface PointHint {

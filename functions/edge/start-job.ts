@@ -5,7 +5,7 @@ import { jobIdAt } from '../../shared/job/job-id.ts';
 import { ensureJob } from '../../shared/job/job-store.ts';
 import { type JobStart } from '../../shared/job/job.ts';
 import { type ScenarioName } from '../../shared/job/scenario.ts';
-import { type Call } from '../edge/http-edge.ts';
+import { type Call } from './http-edge.ts';
 import { services } from '../services.ts';
 
 /** What a job is started with. */
