@@ -82,7 +82,7 @@ class PieceQueue {
     }
   }
 
-  #release(buffer: ArrayBuffer): void {
+  #release(buffer: SharedArrayBuffer): void {
     this.#free.push(buffer);
     if (!this.#options.signal.aborted) this.#ask();
     this.#wake();
@@ -110,7 +110,10 @@ class PieceQueue {
   }
 }
 
-/** A buffer that O_DIRECT reads into: one that could be resized is mapped memory of its own, others lie anywhere. */
-function pageAligned(): ArrayBuffer {
-  return new ArrayBuffer(pieceBytes, { maxByteLength: pieceBytes });
+/**
+ * Memory that O_DIRECT reads into: what could be resized is mapped memory of its own, else it lies anywhere. Shared with
+ * the readers: to hand it over and back for each piece keeps the collector busier than all else.
+ */
+function pageAligned(): SharedArrayBuffer {
+  return new SharedArrayBuffer(pieceBytes, { maxByteLength: pieceBytes });
 }

@@ -1,5 +1,7 @@
 import { Agent, request, type RequestOptions } from 'node:https';
 import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { DomainError, Fault, isRetryable } from '../../shared/fault.ts';
 import { backOff } from './back-off.ts';
@@ -130,8 +132,8 @@ function exchange(
     });
     outgoing.on('error', reject);
     outgoing.setTimeout(silenceMs, () => outgoing.destroy(new Error('The process server fell silent.')));
-    for (const buffer of buffers) outgoing.write(buffer);
-    outgoing.end();
+    // One after the other, as fast as they are taken: TLS copies what it is given.
+    pipeline(Readable.from(buffers), outgoing).catch(reject);
   });
 }
 

@@ -13,8 +13,8 @@ import type { BlockMap } from './block-map.ts';
 import type { Connection } from './connection.ts';
 import type { Piece } from './disk-source.ts';
 
-const bodyBytes = 8 * MiB;
-const bodiesAtOnce = 2;
+const bodyBytes = 4 * MiB;
+const bodiesAtOnce = 3;
 /** Zeros carry no bytes; this is what the length field and a sane map write allow. */
 const zeroBytesAtMost = 1024 * MiB;
 /** Extents of one body: each costs memory at both ends, however short it is. */
@@ -46,7 +46,7 @@ interface Body {
 }
 
 /**
- * Sends the changed runs of pieces, a few megabytes a request and two requests at a time, and notes what was
+ * Sends the changed runs of pieces, a few megabytes a request and some requests at a time, and notes what was
  * acknowledged in the disk's map. No block is on its way twice at once, so the order of requests does not matter.
  */
 export class ExtentSender {
@@ -78,7 +78,7 @@ export class ExtentSender {
       }
       const hashes = hashesOf(piece, run);
       const view = piece.bytes.subarray(run.startBytes, run.startBytes + lengthBytes);
-      this.#add(header, isHeld ? view : Buffer.from(view), () => map.write(offsetBytes, hashes));
+      this.#add(header, { data: view, isHeld, onAcknowledged: () => map.write(offsetBytes, hashes) });
     }
     if (isHeld) this.#body.release.push(piece.release);
     else piece.release();
@@ -110,18 +110,25 @@ export class ExtentSender {
     if (!this.#zeros) return;
     const { header, map } = this.#zeros;
     this.#zeros = undefined;
-    this.#add(header, undefined, () => map.clear(header.offsetBytes, header.lengthBytes));
+    const onAcknowledged = (): void => map.clear(header.offsetBytes, header.lengthBytes);
+    this.#add(header, { data: undefined, isHeld: false, onAcknowledged });
   }
 
-  #add(header: ExtentHeader, data: Buffer | undefined, onAcknowledged: () => void): void {
+  #add(
+    header: ExtentHeader,
+    extent: { data: Buffer | undefined; isHeld: boolean; onAcknowledged: () => void },
+  ): void {
     const body = this.#body;
-    const bytes = Buffer.alloc(extentHeaderBytes);
+    const data = extent.data ?? Buffer.alloc(0);
+    const copied = extent.isHeld ? 0 : data.length;
+    const bytes = Buffer.allocUnsafeSlow(extentHeaderBytes + copied);
     writeExtentHeader(bytes, 0, header);
+    if (!extent.isHeld) data.copy(bytes, extentHeaderBytes);
     body.buffers.push(bytes);
-    if (data) body.buffers.push(data);
-    body.bytes += bytes.length + (data?.length ?? 0);
+    if (extent.isHeld) body.buffers.push(data);
+    body.bytes += extentHeaderBytes + data.length;
     body.extents += 1;
-    body.acknowledged.push(onAcknowledged);
+    body.acknowledged.push(extent.onAcknowledged);
   }
 
   async #dispatch(): Promise<void> {

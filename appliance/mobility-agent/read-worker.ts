@@ -1,6 +1,6 @@
 /**
- * Reads pieces of a disk away from the main thread, tells which of their blocks differ from what is known, and hands
- * the bytes back without a copy.
+ * Reads pieces of a disk away from the main thread, into memory that both see, and tells which of their blocks differ
+ * from what is known.
  */
 import { constants, openSync, readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -12,8 +12,8 @@ import {
 
 /** Asks for one piece: whole blocks, but for the disk's end. */
 export interface PieceRequest {
-  /** Where the bytes go; comes back with the answer. */
-  buffer: ArrayBuffer;
+  /** Where the bytes go; shared with the thread that asks, which leaves it alone until the answer. */
+  buffer: SharedArrayBuffer;
   offsetBytes: number;
   lengthBytes: number;
   /** Hashes of the piece's blocks, as in a BlockMap. */
@@ -29,8 +29,14 @@ export interface ChangedRun {
 }
 
 export type PieceAnswer =
-  | { buffer: ArrayBuffer; offsetBytes: number; lengthBytes: number; hashes: Uint8Array; runs: ChangedRun[] }
-  | { buffer: ArrayBuffer; offsetBytes: number; lengthBytes: number; errorCode: string };
+  | {
+      buffer: SharedArrayBuffer;
+      offsetBytes: number;
+      lengthBytes: number;
+      hashes: Uint8Array;
+      runs: ChangedRun[];
+    }
+  | { buffer: SharedArrayBuffer; offsetBytes: number; lengthBytes: number; errorCode: string };
 
 interface ReadDisk {
   path: string;
@@ -45,8 +51,7 @@ function serve(port: NonNullable<typeof parentPort>, { path, direct }: ReadDisk)
   const flags = constants.O_RDONLY | (direct ? constants.O_DIRECT : 0);
   let file: number | undefined;
   port.on('message', (request: PieceRequest) => {
-    const answer = answerTo(request, () => (file ??= openSync(path, flags)));
-    port.postMessage(answer, [request.buffer]);
+    port.postMessage(answerTo(request, () => (file ??= openSync(path, flags))));
   });
 }
 

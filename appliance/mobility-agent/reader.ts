@@ -21,11 +21,11 @@ export class Reader {
     return this.#isOpen;
   }
 
-  /** The buffer is the thread's until the answer, which brings it back. */
+  /** The buffer is the thread's until the answer. */
   read(request: PieceRequest): Promise<PieceAnswer> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
-      this.#worker.postMessage(request, [request.buffer]);
+      this.#worker.postMessage(request);
     });
   }
 

@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { MiB } from '../../shared/bytes.ts';
 import { DomainError } from '../../shared/fault.ts';
+import { free } from '../../shared/replica/free.ts';
+import { giveBack } from './extent-buffers.ts';
 import { ExtentParser } from './extent-parser.ts';
 import type { ItemLog, SpoolSegment } from './item-log.ts';
 
@@ -42,6 +44,7 @@ export class ExtentIntake {
     await new Promise<void>((resolve, reject) => {
       body.on('data', (chunk: Buffer) => {
         taking.push(chunk);
+        free(chunk);
         if (this.#inFlightBytes > inFlightBytesAtMost) {
           this.#paused.add(body);
           body.pause();
@@ -88,7 +91,10 @@ class BodyTaking {
           (segment) => void this.#segments.add(segment),
           (error: unknown) => void (this.#failure ??= { error }),
         )
-        .finally(() => memory.release(bytes));
+        .finally(() => {
+          if (extent.data) giveBack(extent.data);
+          memory.release(bytes);
+        });
       this.#taken.push(taken);
     });
   }

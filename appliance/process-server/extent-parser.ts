@@ -5,11 +5,12 @@ import {
   readExtentHeader,
   type ExtentHeader,
 } from '../../shared/wire/agent.ts';
+import { takeBuffer } from './extent-buffers.ts';
 import type { DiskRef } from '../../shared/wire/command.ts';
 
-/** One extent of a body; `data` has a buffer of its own and is absent for zeros. */
+/** One extent of a body; `data` is nobody else's until it is given back, and absent for zeros. */
 export interface ReceivedExtent extends ExtentHeader {
-  data: Uint8Array<ArrayBuffer> | undefined;
+  data: Uint8Array | undefined;
 }
 
 /** Takes a body of extents apart as its bytes arrive. See shared/wire/agent.ts for the framing. */
@@ -18,7 +19,7 @@ export class ExtentParser {
   readonly #onExtent: (extent: ReceivedExtent) => void;
   readonly #header = Buffer.alloc(extentHeaderBytes);
   #headerBytes = 0;
-  #current: { header: ExtentHeader; data: Uint8Array<ArrayBuffer>; filled: number } | undefined;
+  #current: { header: ExtentHeader; data: Uint8Array; filled: number } | undefined;
   #bodyBytes = 0;
 
   constructor(disks: readonly DiskRef[], onExtent: (extent: ReceivedExtent) => void) {
@@ -56,7 +57,7 @@ export class ExtentParser {
       else
         this.#current = {
           header,
-          data: new Uint8Array(Buffer.allocUnsafeSlow(header.lengthBytes).buffer),
+          data: takeBuffer(header.lengthBytes),
           filled: 0,
         };
     }

@@ -39,6 +39,7 @@ interface ItemBoardOptions {
   spoolLimitBytes: number;
   replicaOf: (protectedItemId: string) => Promise<ReplicaStore>;
   onEvent: (event: ProcessServerEvent) => void;
+  onBug: (error: unknown) => void;
 }
 
 /** The items of a process server: what agents may do with them, and what becomes of it. */
@@ -62,6 +63,7 @@ export class ItemBoard implements AgentCalls {
       logs: this.#logs,
       replicaOf: options.replicaOf,
       onUploaded: (protectedItemId) => this.#tellProgress(protectedItemId),
+      onBug: options.onBug,
       onPoint: (protectedItemId, point) => this.#tellPoint(protectedItemId, point),
       onLink: (protectedItemId, failure) => {
         this.#progress.setLink(protectedItemId, failure);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { MiB } from '../../shared/bytes.ts';
 import { DomainError } from '../../shared/fault.ts';
 import type { FramePool } from '../../shared/replica/frame-pool.ts';
+import { free } from '../../shared/replica/free.ts';
 import { sealZeroFrame } from '../../shared/replica/frame.ts';
 import { recoverSegment } from '../../shared/replica/recover-segment.ts';
 import { openFileSink } from '../../shared/replica/segment-sink.ts';
@@ -215,11 +216,11 @@ export class ItemLog {
   async #append(writer: SegmentWriter, extent: ReceivedExtent): Promise<void> {
     const slot = writer.reserve();
     const place = { disk: extent.diskIndex, offsetBytes: extent.offsetBytes };
-    await writer.append(
-      extent.data
-        ? await this.#options.pool.seal(slot, { ...place, data: extent.data })
-        : sealZeroFrame(slot, { ...place, lengthBytes: extent.lengthBytes }),
-    );
+    const frame = extent.data
+      ? await this.#options.pool.seal(slot, { ...place, data: extent.data })
+      : sealZeroFrame(slot, { ...place, lengthBytes: extent.lengthBytes });
+    await writer.append(frame);
+    free(frame);
   }
 
   #failed(error: unknown): DomainError {

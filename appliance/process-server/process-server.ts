@@ -35,6 +35,7 @@ export async function startProcessServer(options: ProcessServerOptions): Promise
     spoolLimitBytes: options.spoolLimitBytes ?? spoolLimitBytes,
     replicaOf: async (protectedItemId) => new BlobReplicaStore(await options.grant(protectedItemId)),
     onEvent: options.onEvent,
+    onBug,
   });
   await board.recover();
   const { passphrase, onEvent } = options;
@@ -50,7 +51,7 @@ export async function startProcessServer(options: ProcessServerOptions): Promise
     enrolment,
     agents,
     calls: board,
-    onBug: (error) => process.emitWarning(error instanceof Error ? error : String(error), 'ProcessServerBug'),
+    onBug,
   });
   const port = await listen(server, options);
   const stopTelling = agents.onEnrolled((agent) => onEvent({ kind: 'agent', agent }));
@@ -77,6 +78,10 @@ export async function startProcessServer(options: ProcessServerOptions): Promise
       store.close();
     },
   };
+}
+
+function onBug(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error), 'ProcessServerBug');
 }
 
 async function listen(server: Server, { host, port }: ProcessServerOptions): Promise<number> {

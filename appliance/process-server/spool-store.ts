@@ -49,11 +49,14 @@ export interface StoredSegment {
 }
 
 /**
- * What a process server must not forget, in SQLite. Every write is on disk when its call returns: acknowledgements to
- * agents follow it.
+ * What a process server must not forget, in SQLite. A write is on disk when its call returns: acknowledgements to
+ * agents follow it. Those that a crash may undo, because they would only be done again, say so: a sync of the disk for
+ * each would take longer than all else.
  */
 export class SpoolStore {
   readonly database: DatabaseSync;
+  /** What to do once the writes that a crash may undo are on disk: the next write that is takes them along. */
+  #onceDurable: (() => void)[] = [];
 
   constructor(path: string) {
     this.database = new DatabaseSync(path);
@@ -150,10 +153,13 @@ export class SpoolStore {
     });
   }
 
+  /** A crash may undo it: then the segment is found unsealed, and recovered from its file. */
   sealSegment(protectedItemId: string, segment: SealedSegment): void {
-    this.database
-      .prepare('UPDATE segment SET segment = ?, sizeBytes = ? WHERE protectedItemId = ? AND sequence = ?')
-      .run(JSON.stringify(segment), segment.sizeBytes, protectedItemId, segment.sequence);
+    this.#lazily(() => {
+      this.database
+        .prepare('UPDATE segment SET segment = ?, sizeBytes = ? WHERE protectedItemId = ? AND sequence = ?')
+        .run(JSON.stringify(segment), segment.sizeBytes, protectedItemId, segment.sequence);
+    });
   }
 
   /** A segment that nothing was kept of. */
@@ -207,15 +213,21 @@ export class SpoolStore {
   }
 
   markTried(protectedItemId: string, sequence: number): void {
-    this.database
-      .prepare('UPDATE segment SET tried = 1 WHERE protectedItemId = ? AND sequence = ?')
-      .run(protectedItemId, sequence);
+    this.#transaction(() => {
+      this.database
+        .prepare('UPDATE segment SET tried = 1 WHERE protectedItemId = ? AND sequence = ?')
+        .run(protectedItemId, sequence);
+    });
   }
 
-  markUploaded(protectedItemId: string, sequence: number): void {
-    this.database
-      .prepare('UPDATE segment SET uploaded = 1 WHERE protectedItemId = ? AND sequence = ?')
-      .run(protectedItemId, sequence);
+  /** A crash may undo it: then the segment is uploaded again, and found there. @param onceDurable called when none can any more */
+  markUploaded(protectedItemId: string, sequence: number, onceDurable: () => void): void {
+    this.#lazily(() => {
+      this.database
+        .prepare('UPDATE segment SET uploaded = 1 WHERE protectedItemId = ? AND sequence = ?')
+        .run(protectedItemId, sequence);
+    });
+    this.#onceDurable.push(onceDurable);
   }
 
   pendingUploadBytes(): number {
@@ -318,9 +330,11 @@ export class SpoolStore {
     sequence: number,
     uploaded: { hash: string; bytes: number },
   ): void {
-    this.database
-      .prepare('UPDATE point SET hash = ?, uploadedBytes = ? WHERE protectedItemId = ? AND sequence = ?')
-      .run(uploaded.hash, uploaded.bytes, protectedItemId, sequence);
+    this.#transaction(() => {
+      this.database
+        .prepare('UPDATE point SET hash = ?, uploadedBytes = ? WHERE protectedItemId = ? AND sequence = ?')
+        .run(uploaded.hash, uploaded.bytes, protectedItemId, sequence);
+    });
   }
 
   /** Nobody asks for it again: its segments' rows go, and the points before the newest confirmed one. */
@@ -349,10 +363,21 @@ export class SpoolStore {
     try {
       const result = work();
       this.database.exec('COMMIT');
+      for (const act of this.#onceDurable.splice(0)) act();
       return result;
     } catch (error) {
-      this.database.exec('ROLLBACK');
+      if (this.database.isTransaction) this.database.exec('ROLLBACK');
       throw error;
+    }
+  }
+
+  /** Writes without waiting for the disk. */
+  #lazily(work: () => void): void {
+    this.database.exec('PRAGMA synchronous = NORMAL');
+    try {
+      work();
+    } finally {
+      this.database.exec('PRAGMA synchronous = FULL');
     }
   }
 }

@@ -1,5 +1,6 @@
-import { readFile, rm } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { preparePoint } from '../../shared/replica/chain.ts';
+import { MAX_SEGMENT_BYTES } from '../../shared/replica/layout.ts';
 import { genesisHead } from '../../shared/replica/point.ts';
 import { StoreError, type ReplicaStore } from '../../shared/replica/replica-store.ts';
 import type { ItemLog } from './item-log.ts';
@@ -20,6 +21,7 @@ export interface UploaderOptions {
   onPoint: (protectedItemId: string, point: StoredPoint) => void;
   /** An item's uploads fail (with what) or work again. */
   onLink: (protectedItemId: string, failure: unknown) => void;
+  onBug: (error: unknown) => void;
 }
 
 /** How an item's uploads go. After a failure they rest, and the other items' go on. */
@@ -38,6 +40,11 @@ export class Uploader {
   readonly #running = new Map<string, Promise<void>>();
   readonly #lanes = new Map<string, Lane>();
   readonly #recent: { atMs: number; bytes: number }[] = [];
+  /**
+   * Memory for segments, used again and again. Its pages come into being as they are needed, so that the largest
+   * segment there can be costs nothing until there is one.
+   */
+  readonly #buffers: SharedArrayBuffer[] = [];
   /** The item that got the last turn: the next one is another's. */
   #lastItemId = '';
 
@@ -123,16 +130,19 @@ export class Uploader {
     const { store, replicaOf, onUploaded } = this.#options;
     const { protectedItemId, segment } = stored;
     const replica = await replicaOf(protectedItemId);
-    const bytes = await readFile(log.pathOf(segment.sequence));
+    const buffer = this.#buffers.pop() ?? new SharedArrayBuffer(MAX_SEGMENT_BYTES);
+    const bytes = await readInto(new Uint8Array(buffer), log.pathOf(segment.sequence), segment.sizeBytes);
     if (!stored.tried) store.markTried(protectedItemId, segment.sequence);
     const outcome = await replica.putIfAbsent(segment.name, bytes, {
       md5: segment.md5,
       signal: this.#stop.signal,
     });
+    this.#buffers.push(buffer);
     refuseForeign(outcome, stored, segment.name);
-    store.markUploaded(protectedItemId, segment.sequence);
-    this.#recent.push({ atMs: Date.now(), bytes: bytes.length });
-    await rm(log.pathOf(segment.sequence), { force: true });
+    store.markUploaded(protectedItemId, segment.sequence, () => {
+      rm(log.pathOf(segment.sequence), { force: true }).catch(this.#options.onBug);
+    });
+    this.#recent.push({ atMs: Date.now(), bytes: segment.sizeBytes });
     onUploaded(protectedItemId);
   }
 
@@ -170,6 +180,21 @@ export class Uploader {
     const hash = this.#options.store.findPoint(protectedItemId, sequence - 1)?.hash;
     if (hash === undefined) throw new Error(`The hash of point ${sequence - 1} is not known.`);
     return { sequence: sequence - 1, hash };
+  }
+}
+
+/** @throws Error when the file is not of that size */
+async function readInto(buffer: Uint8Array, path: string, sizeBytes: number): Promise<Uint8Array> {
+  const file = await open(path, 'r');
+  try {
+    for (let done = 0; done < sizeBytes;) {
+      const { bytesRead } = await file.read(buffer, done, sizeBytes - done, done);
+      if (bytesRead === 0) throw new Error(`The spool's file ${path} has less than its ${sizeBytes} bytes`);
+      done += bytesRead;
+    }
+    return buffer.subarray(0, sizeBytes);
+  } finally {
+    await file.close();
   }
 }
 

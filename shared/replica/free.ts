@@ -4,7 +4,8 @@
  * Bytes that share their buffer with others, such as those of Node's pool, are left to the collector.
  */
 export function free(bytes: Uint8Array): void {
-  const { buffer, byteOffset } = bytes;
-  if (buffer instanceof ArrayBuffer && byteOffset === 0 && buffer.byteLength > Buffer.poolSize)
-    buffer.transfer(0);
+  const { buffer, byteOffset, byteLength } = bytes;
+  if (!(buffer instanceof ArrayBuffer) || byteOffset !== 0) return;
+  // What is cut from the pool is never the whole of it.
+  if (buffer.byteLength === byteLength || buffer.byteLength > Buffer.poolSize) buffer.transfer(0);
 }
