@@ -92,7 +92,6 @@ describe.skipIf(reason)(
       expect(made.map(({ consistency }) => consistency)).toEqual(made.map(() => 'CrashConsistent'));
       expect(made.filter(({ compared }) => compared !== undefined)).toHaveLength(1);
       expect(writers.every(({ exitCode }) => exitCode === null)).toBe(true);
-      if (process.env['SECONDSITE_LIVE_POINTS'] !== undefined) console.log(made);
     }, 600_000);
 
     it('are each of one moment: clean file systems, whole files, the same token on both disks', async () => {
