@@ -1,18 +1,20 @@
 /** `secondsite appliance …`: what is done at the machine that the configuration server and process server run on. */
-import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { text } from 'node:stream/consumers';
+import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { DomainError } from '../shared/fault.ts';
-import type { AccountSummary, VCenterSummary } from '../shared/wire/appliance-control.ts';
+import type { AccountSummary } from '../shared/wire/appliance-control.ts';
+import {
+  common,
+  commonArguments,
+  print,
+  readSecret,
+  withPassword,
+  type CommonOptions,
+  type PasswordOptions,
+} from './appliance-options.ts';
+import { refreshCommand, vCenterCommand } from './appliance-vcenter.ts';
 import { describeStatus, inColumns } from './appliance-status.ts';
 import { askAppliance } from './control-client.ts';
 import { runPart } from './run-part.ts';
-
-interface CommonOptions {
-  dataFolder: string;
-  json?: boolean;
-}
 
 /** `secondsite appliance …` */
 export function addApplianceCommands(program: Command): void {
@@ -148,116 +150,8 @@ function passphraseCommand(): Command {
   return group;
 }
 
-function vCenterCommand(): Command {
-  const group = new Command('vcenter').description('vCenter servers and ESXi hosts that are discovered');
-  group.addCommand(
-    common('list', 'list them, with their certificates and how the last discovery went').action(
-      async ({ dataFolder, json }: CommonOptions) => {
-        const vCenters = await askAppliance(dataFolder, { op: 'vCenterList' });
-        print(json, vCenters, describeVCenters(vCenters));
-      },
-    ),
-  );
-  group.addCommand(
-    common('trust', 'accept the new certificate of a vCenter, after comparing its fingerprint there')
-      .argument('<vcenter>', 'its name in the vault')
-      .argument('<fingerprint>', "SHA-256 of the certificate, as the server's own console shows it")
-      .action(async (vCenterName: string, fingerprint: string, { dataFolder, json }: CommonOptions) => {
-        const vCenter = await askAppliance(dataFolder, { op: 'vCenterTrust', vCenterName, fingerprint });
-        print(json, vCenter, describeVCenters([vCenter]));
-      }),
-  );
-  return group;
-}
-
-function refreshCommand(): Command {
-  return common('refresh', 'discover every vCenter now').action(
-    async ({ dataFolder, json }: CommonOptions) => {
-      const vCenters = await askAppliance(dataFolder, { op: 'refresh' });
-      print(json, vCenters, describeVCenters(vCenters));
-      if (vCenters.some(({ fault }) => fault !== undefined)) process.exitCode = 1;
-    },
-  );
-}
-
-interface PasswordOptions {
-  passwordEnv?: string;
-}
-
-function withPassword(name: string, description: string): Command {
-  return common(
-    name,
-    `${description}; the password comes from standard input or an environment variable`,
-  ).option('--password-env <name>', 'the environment variable that has the password');
-}
-
-function common(name: string, description: string): Command {
-  return new Command(name)
-    .description(description)
-    .option(
-      '--data-folder <folder>',
-      "the appliance's data folder",
-      (path) => resolve(path),
-      defaultDataFolder(),
-    )
-    .option('--json', 'print JSON');
-}
-
-function commonArguments({ dataFolder, json }: CommonOptions): string[] {
-  return ['--data-folder', dataFolder, ...(json === true ? ['--json'] : [])];
-}
-
-function defaultDataFolder(): string {
-  if (process.getuid?.() === 0) return '/var/lib/secondsite/appliance';
-  const base = process.env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share');
-  return join(base, 'secondsite', 'appliance');
-}
-
-/** A secret never stands in the arguments, which every user of the machine can read. */
-async function readSecret(what: string, environmentName: string | undefined): Promise<string> {
-  if (environmentName === undefined && process.stdin.isTTY) {
-    process.stderr.write(`Type the ${what}, then Enter and Ctrl-D (it is shown as you type):\n`);
-  }
-  const given = environmentName === undefined ? await text(process.stdin) : process.env[environmentName];
-  const secret = given?.replace(/\r?\n$/u, '');
-  if (secret !== undefined && secret !== '') return secret;
-  throw new DomainError({
-    code: 'InvalidRequest',
-    message:
-      environmentName === undefined
-        ? `There is no ${what} on standard input.`
-        : `The environment variable ${environmentName} is not set or empty.`,
-    target: what,
-  });
-}
-
 function describeAccounts(accounts: AccountSummary[]): string {
   if (accounts.length === 0) return 'There are no accounts yet.';
   const rows = accounts.map((account) => [account.accountId, account.accountName, account.userName]);
   return inColumns([['ID', 'NAME', 'USER'], ...rows]);
-}
-
-function describeVCenters(vCenters: VCenterSummary[]): string {
-  if (vCenters.length === 0) return 'There are no vCenters yet: add one in the vault.';
-  return vCenters.map(describeVCenter).join('\n');
-}
-
-function describeVCenter(vCenter: VCenterSummary): string {
-  const { vCenterName, address, port, product, machines, fingerprint, lastSuccessMs, fault, failingSinceMs } =
-    vCenter;
-  return [
-    `${vCenterName}  ${address}:${port}  ${product ?? ''}`,
-    `  machines ${machines ?? 0}, last discovered ${describeTime(lastSuccessMs)}`,
-    `  certificate ${fingerprint ?? 'not seen yet'}`,
-    ...(fault === undefined ? [] : [`  failing since ${describeTime(failingSinceMs)}: ${fault.message}`]),
-    ...(fault?.recommendedAction === undefined ? [] : [`  ${fault.recommendedAction}`]),
-  ].join('\n');
-}
-
-function describeTime(ms: number | undefined): string {
-  return ms === undefined ? 'never' : new Date(ms).toISOString();
-}
-
-function print(json: boolean | undefined, value: object, words: string): void {
-  process.stdout.write(json === true ? `${JSON.stringify(value)}\n` : `${words}\n`);
 }

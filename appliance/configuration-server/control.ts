@@ -7,6 +7,7 @@ import { listPendingCommands } from './handled-command.ts';
 import { findRegistration, getPassphrase, setPassphrase } from './identity.ts';
 import { countOutbox } from './outbox.ts';
 import type { Store } from './store.ts';
+import { checkOnVCenter, grantOnVCenter } from './vcenter-privileges.ts';
 import { getVCenter, listVCenters, pinFingerprint } from './vcenter.ts';
 
 /** What requests are answered from. Without a running server only what the store holds can be. */
@@ -41,6 +42,8 @@ const handlers: Handlers = {
     await running?.discovery.discoverAll('request');
     return getVCenter(store, vCenterName);
   },
+  vCenterGrant: async ({ store }, request) => grantOnVCenter(store, request),
+  vCenterCheck: async ({ store }, request) => checkOnVCenter(store, request),
   refresh: async ({ store, running }) => {
     if (running === undefined) {
       throw new DomainError({

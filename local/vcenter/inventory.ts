@@ -72,6 +72,8 @@ export const VCenterInventory = z.object({
     /** none: the login is refused for want of any role, as vCenter does. */
     access: z.enum(['read', 'none']).default('read'),
   }),
+  /** May log in too, sees everything and may change roles and permissions. */
+  administrator: z.object({ user: z.string().min(1), password: z.string().min(1) }).optional(),
   datacenter: z.string().min(1).max(80).default('Datacenter'),
   host: z.string().min(1).max(80).default('esx1.local'),
   datastore: z.string().min(1).max(80).default('datastore1'),

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { fingerprintOf } from '../../shared/certificate.ts';
 import type { XmlElement } from '../../shared/xml.ts';
+import { isAdministrator } from './objects.ts';
 import { continueRetrieving, retrieve } from './property-collector.ts';
+import type { Authorization, Caller } from './authorization.ts';
 import type { Inventory } from './inventory.ts';
 import { isSame, type Session, type Sessions } from './sessions.ts';
 import { leaf, reference, SoapFault, type SoapCall } from './soap.ts';
@@ -10,6 +12,7 @@ import { leaf, reference, SoapFault, type SoapCall } from './soap.ts';
 export interface CallContext {
   inventory: Inventory;
   sessions: Sessions;
+  authorization: Authorization;
   /** Of the request's cookie. */
   session: Session | undefined;
 }
@@ -36,7 +39,8 @@ export function runCall(call: SoapCall, context: CallContext): CallResult {
   }
 }
 
-function runInSession(call: SoapCall, { session, sessions, inventory }: CallContext): string {
+function runInSession(call: SoapCall, context: CallContext): string {
+  const { session, sessions, inventory, authorization } = context;
   if (session === undefined) {
     throw new SoapFault(
       'NotAuthenticated',
@@ -54,15 +58,19 @@ function runInSession(call: SoapCall, { session, sessions, inventory }: CallCont
       session.views.delete(call.on);
       return '';
     case 'RetrievePropertiesEx':
-      return retrieve(call.parameters, session, inventory);
+      return retrieve(call.parameters, session, { inventory, authorization });
     case 'ContinueRetrievePropertiesEx':
       return continueRetrieving(call.parameters, session);
     case 'CancelRetrievePropertiesEx':
       session.pages.delete(call.parameters.childText('token'));
       return '';
     default:
-      throw new SoapFault('NotSupported', `The local vCenter does not know the method ${call.method}`);
+      return authorization.run(call, callerOf(session, inventory), inventory);
   }
+}
+
+function callerOf({ id, user }: Session, inventory: Inventory): Caller {
+  return { sessionId: id, user, isAdministrator: isAdministrator(user, inventory) };
 }
 
 function serviceContent({ apiType, name }: Inventory): string {
@@ -85,7 +93,8 @@ function serviceContent({ apiType, name }: Inventory): string {
   return `<returnval>${reference('rootFolder', 'Folder', isVCenter ? 'group-d1' : 'ha-folder-root')}\
 ${reference('propertyCollector', 'PropertyCollector', `${isEsxPrefix}propertyCollector`)}\
 ${reference('viewManager', 'ViewManager', 'ViewManager')}<about>${about.join('')}</about>\
-${reference('sessionManager', 'SessionManager', `${isEsxPrefix}SessionManager`)}</returnval>`;
+${reference('sessionManager', 'SessionManager', `${isEsxPrefix}SessionManager`)}\
+${reference('authorizationManager', 'AuthorizationManager', isVCenter ? 'AuthorizationManager' : 'ha-authmgr')}</returnval>`;
 }
 
 function uuidOf(name: string): string {
@@ -94,13 +103,16 @@ function uuidOf(name: string): string {
 }
 
 function logIn(parameters: XmlElement, { inventory, sessions, session }: CallContext): CallResult {
-  const { user, password, access } = inventory.account;
-  const matches =
-    isSame(parameters.childText('userName'), user) && isSame(parameters.childText('password'), password);
-  if (!matches) {
+  const { account, administrator } = inventory;
+  const isOf = (one: { user: string; password: string } | undefined): boolean =>
+    one !== undefined &&
+    isSame(parameters.childText('userName'), one.user) &&
+    isSame(parameters.childText('password'), one.password);
+  const user = [account, administrator].find(isOf)?.user;
+  if (user === undefined) {
     throw new SoapFault('InvalidLogin', 'Cannot complete login due to an incorrect user name or password.');
   }
-  if (access === 'none') {
+  if (user === account.user && account.access === 'none') {
     const fields = reference('object', 'Folder', 'group-d1') + leaf('privilegeId', 'System.View');
     throw new SoapFault('NoPermission', 'Permission to perform this operation was denied.', fields);
   }

@@ -62,41 +62,52 @@ const configured = /^(config|guest)\./u;
 
 /** Whether any object of the type has a property of that path. */
 export function isProperty(type: string, path: string): boolean {
-  return type === 'VirtualMachine' ? Object.hasOwn(machineProperties, path) : path === 'name';
+  if (type === 'VirtualMachine') return Object.hasOwn(machineProperties, path);
+  if (type === 'AuthorizationManager') return path === 'roleList';
+  return path === 'name' || (path === 'vm' && (type === 'HostSystem' || type === 'Datastore'));
 }
 
-/** All objects of the types, as far as the account may see them. */
-export function objectsOf(inventory: Inventory, types: readonly string[]): VCenterObject[] {
+/** Whether a user is the inventory's administrator, who sees everything. */
+export function isAdministrator(user: string, { administrator }: Inventory): boolean {
+  return administrator?.user === user;
+}
+
+/** All objects of the types, as far as the user may see them. */
+export function objectsOf(inventory: Inventory, types: readonly string[], user: string): VCenterObject[] {
   const objects: VCenterObject[] = [];
-  if (types.includes('HostSystem')) objects.push(named('HostSystem', 'host-1', inventory.host));
-  if (types.includes('Datastore')) objects.push(named('Datastore', 'datastore-1', inventory.datastore));
+  const all = isAdministrator(user, inventory);
+  // vSphere names machines there that the user may not see
+  const vm = val('ArrayOfManagedObjectReference', inventory.machines.map(machineReference).join(''));
+  if (types.includes('HostSystem')) objects.push(named('HostSystem', 'host-1', inventory.host, vm));
+  if (types.includes('Datastore')) objects.push(named('Datastore', 'datastore-1', inventory.datastore, vm));
   if (types.includes('Datacenter')) objects.push(named('Datacenter', 'datacenter-1', inventory.datacenter));
   if (types.includes('Network')) {
     const names = new Set(inventory.machines.flatMap(({ nics }) => nics.map(({ network }) => network)));
     [...names].forEach((name, index) => objects.push(named('Network', `network-${index + 1}`, name)));
   }
   if (types.includes('VirtualMachine')) {
-    const visible = inventory.machines.filter(({ access }) => access !== 'none');
-    for (const machine of visible) objects.push(machineObject(machine, inventory));
+    const visible = inventory.machines.filter(({ access }) => all || access !== 'none');
+    for (const machine of visible) {
+      objects.push({ ...machineObject(machine, inventory), denied: !all && machine.access === 'list' });
+    }
   }
   return objects;
 }
 
-function named(type: string, moref: string, name: string): VCenterObject {
-  return {
-    type,
-    moref,
-    denied: false,
-    property: (path) => (path === 'name' ? text(escapeName(name)) : undefined),
-  };
+function named(type: string, moref: string, name: string, vm?: string): VCenterObject {
+  const properties: Record<string, string | undefined> = { name: text(escapeName(name)), vm };
+  return { type, moref, denied: false, property: (path) => properties[path] };
 }
 
-function machineObject(machine: InventoryMachine, inventory: Inventory): VCenterObject {
+function machineReference({ moref }: InventoryMachine): string {
+  return `<ManagedObjectReference type="VirtualMachine" xsi:type="ManagedObjectReference">${escapeXml(moref)}</ManagedObjectReference>`;
+}
+
+function machineObject(machine: InventoryMachine, inventory: Inventory): Omit<VCenterObject, 'denied'> {
   const isAway = machine.connectionState !== 'connected' && machine.connectionState !== 'disconnected';
   return {
     type: 'VirtualMachine',
     moref: machine.moref,
-    denied: machine.access === 'list',
     property: (path) =>
       isAway && configured.test(path) ? undefined : machineProperties[path]?.(machine, inventory),
   };

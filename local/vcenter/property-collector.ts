@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { XmlElement } from '../../shared/xml.ts';
+import type { Authorization } from './authorization.ts';
 import type { Inventory } from './inventory.ts';
 import { isProperty, objectsOf, type VCenterObject } from './objects.ts';
 import type { Pages, Session } from './sessions.ts';
@@ -8,8 +9,12 @@ import { leaf, reference, SoapFault } from './soap.ts';
 const maxRetrievals = 100;
 const defaultPageSize = 1000;
 
-/** Answers RetrievePropertiesEx over one container view. */
-export function retrieve(parameters: XmlElement, session: Session, inventory: Inventory): string {
+/** Answers RetrievePropertiesEx over one container view, or for the AuthorizationManager. */
+export function retrieve(
+  parameters: XmlElement,
+  session: Session,
+  { inventory, authorization }: { inventory: Inventory; authorization: Authorization },
+): string {
   const specification = parameters.child('specSet');
   const paths = new Map<string, string[]>();
   for (const propSet of specification?.children('propSet') ?? []) {
@@ -17,9 +22,13 @@ export function retrieve(parameters: XmlElement, session: Session, inventory: In
     paths.set(propSet.childText('type'), list);
   }
   refuseUnknown(paths);
-  const types = viewTypes(specification?.child('objectSet')?.childText('obj') ?? '', session);
+  const asked = specification?.child('objectSet')?.child('obj');
   const size = pageSize(parameters.child('options'));
-  const wanted = objectsOf(inventory, types).filter(({ type }) => paths.has(type));
+  if (asked?.attribute('type') === 'AuthorizationManager') {
+    return page(session, { rest: [managerObject(asked.text, authorization)], paths, size });
+  }
+  const types = viewTypes(asked?.text ?? '', session);
+  const wanted = objectsOf(inventory, types, session.user).filter(({ type }) => paths.has(type));
   return page(session, { rest: wanted, paths, size });
 }
 
@@ -45,6 +54,12 @@ function refuseUnknown(paths: ReadonlyMap<string, readonly string[]>): void {
       );
     }
   }
+}
+
+function managerObject(moref: string, authorization: Authorization): VCenterObject {
+  const roles = (): string => `<val xsi:type="ArrayOfAuthorizationRole">${authorization.roleList()}</val>`;
+  const property = (path: string): string | undefined => (path === 'roleList' ? roles() : undefined);
+  return { type: 'AuthorizationManager', moref, denied: false, property };
 }
 
 function viewTypes(view: string, session: Session): readonly string[] {

@@ -8,6 +8,7 @@ import {
   issueCertificate,
   type CertifiedKey,
 } from '../../shared/certificate.ts';
+import { Authorization } from './authorization.ts';
 import { InventoryFile } from './inventory.ts';
 import { runCall } from './methods.ts';
 import { Sessions } from './sessions.ts';
@@ -45,8 +46,9 @@ export async function startVCenter(options: VCenterOptions): Promise<VCenter> {
   const inventory = await InventoryFile.open(options.inventoryFile, options.onProblem ?? (() => undefined));
   const tls = options.tls ?? (await makeCertificate());
   const sessions = new Sessions();
+  const authorization = new Authorization();
   const server = createServer({ cert: tls.certificatePem, key: tls.privateKeyPem }, (request, response) => {
-    answer(request, response, { inventory, sessions }).catch(() => response.destroy());
+    answer(request, response, { inventory, sessions, authorization }).catch(() => response.destroy());
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -80,7 +82,7 @@ async function makeCertificate(): Promise<CertifiedKey> {
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  { inventory, sessions }: { inventory: InventoryFile; sessions: Sessions },
+  served: { inventory: InventoryFile; sessions: Sessions; authorization: Authorization },
 ): Promise<void> {
   if (request.method !== 'POST' || !/^\/sdk(\/vimService)?$/u.test(request.url ?? '')) {
     response.writeHead(404, { connection: 'close' }).end();
@@ -93,8 +95,8 @@ async function answer(
   }
   try {
     const call = readCall(body);
-    const session = sessions.find(request.headers.cookie);
-    const result = runCall(call, { inventory: await inventory.current(), sessions, session });
+    const session = served.sessions.find(request.headers.cookie);
+    const result = runCall(call, { ...served, inventory: await served.inventory.current(), session });
     if (result.began !== undefined) {
       const cookie = `vmware_soap_session="${result.began.id}"; Path=/; HttpOnly; Secure`;
       response.setHeader('set-cookie', cookie);

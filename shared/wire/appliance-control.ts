@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { Fault } from '../fault.ts';
+import { VCenterGrant, VCenterPrivileges } from './vcenter-privileges.ts';
 import { AgentStatus, ProcessServerHealth } from './check-in.ts';
 
 /** Name of the control socket in the data folder. */
@@ -12,6 +13,8 @@ export const controlSocketName = 'control.sock';
 
 const Name = z.string().trim().min(1).max(255);
 const Password = z.string().min(1).max(1_000);
+/** Used for one request and not kept. */
+const Login = z.object({ userName: Name, password: Password });
 const timeMs = z.number().int();
 
 /** One question or order to the appliance. */
@@ -31,6 +34,22 @@ export const ControlRequest = z.discriminatedUnion('op', [
   z.object({ op: z.literal('vCenterList') }),
   /** Pin another certificate, after its fingerprint was compared. */
   z.object({ op: z.literal('vCenterTrust'), vCenterName: Name, fingerprint: z.string().max(200) }),
+  /** Give an account the role Azure_Site_Recovery. `vCenter`: its name in the vault, `address` or `address:port`. */
+  z.object({
+    op: z.literal('vCenterGrant'),
+    vCenter: Name,
+    administrator: Login,
+    account: Name.optional(),
+    datacenter: Name.optional(),
+    replace: z.boolean(),
+  }),
+  /** What an account may do; with an administrator's login, what is hidden from it too. */
+  z.object({
+    op: z.literal('vCenterCheck'),
+    vCenter: Name,
+    account: Name.optional(),
+    administrator: Login.optional(),
+  }),
   /** Discover every vCenter now. Only a running appliance does. */
   z.object({ op: z.literal('refresh') }),
 ]);
@@ -111,6 +130,8 @@ export const ControlAnswers = {
   passphraseSet: z.object({}),
   vCenterList: z.array(VCenterSummary),
   vCenterTrust: VCenterSummary,
+  vCenterGrant: VCenterGrant,
+  vCenterCheck: VCenterPrivileges,
   refresh: z.array(VCenterSummary),
 } satisfies Record<ControlRequest['op'], z.ZodType>;
 

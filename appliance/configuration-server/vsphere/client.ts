@@ -1,7 +1,17 @@
 import { DiscoveryLimits } from '../../../shared/wire/discovery.ts';
 import { escapeXml, type XmlElement } from '../../../shared/xml.ts';
 import { readObjectContent, type ObjectContent } from './object-content.ts';
-import { toVSphereError } from './soap-fault.ts';
+import {
+  envelopeOf,
+  readReference,
+  readResponse,
+  readServiceContent,
+  reference,
+  retrieveServiceContent,
+  type AboutServer,
+  type Reference,
+  type ServiceContent,
+} from './service-content.ts';
 import { defaultLimits, SoapTransport, type TransportLimits } from './soap-transport.ts';
 import { VSphereError } from './vsphere-error.ts';
 
@@ -15,28 +25,6 @@ export interface VSphereSettings {
   /** The pinned certificate; left out on first use, when the certificate shown is taken as the one to pin. */
   fingerprint?: string | undefined;
   limits?: Partial<TransportLimits>;
-}
-
-/** What a server says of itself. */
-export interface AboutServer {
-  apiType: 'VirtualCenter' | 'HostAgent';
-  product: string;
-  version: string;
-  instanceUuid: string | undefined;
-}
-
-/** A managed object's type and id, as SOAP carries it. */
-interface Reference {
-  type: string;
-  moref: string;
-}
-
-interface ServiceContent {
-  about: AboutServer;
-  rootFolder: Reference;
-  propertyCollector: Reference;
-  viewManager: Reference;
-  sessionManager: Reference;
 }
 
 /** Which properties of which types are wanted. */
@@ -53,6 +41,7 @@ export class VSphereClient {
   readonly #transport: SoapTransport;
   readonly #service: ServiceContent;
   #session: string | undefined;
+  #sessionKey = '';
 
   private constructor(transport: SoapTransport, service: ServiceContent, session: string | undefined) {
     this.#transport = transport;
@@ -86,6 +75,16 @@ export class VSphereClient {
     return this.#service.about;
   }
 
+  /** The server's own objects. */
+  get service(): ServiceContent {
+    return this.#service;
+  }
+
+  /** The session as the server names it in its own calls. */
+  get sessionKey(): string {
+    return this.#sessionKey;
+  }
+
   /** Host and port, for messages. */
   get address(): string {
     return this.#transport.address;
@@ -116,6 +115,26 @@ export class VSphereClient {
     await this.#call('DestroyView', view, {});
   }
 
+  /**
+   * Reads properties of one object that is in no container view, such as a manager.
+   *
+   * @throws VSphereError as {@link collect}
+   */
+  async read(object: Reference, paths: readonly string[]): Promise<ObjectContent | undefined> {
+    const { type } = object;
+    let found: ObjectContent | undefined;
+    await this.#call('RetrievePropertiesEx', this.#service.propertyCollector, {
+      parameters: `<specSet>${propertySet(type, paths)}<objectSet>${reference('obj', object)}</objectSet></specSet><options/>`,
+      onElement: (element) => (found = readObjectContent(element)),
+    });
+    return found;
+  }
+
+  /** Calls a method of vSphere's. @throws VSphereError */
+  async call(method: string, on: Reference, parameters: string): Promise<XmlElement> {
+    return this.#call(method, on, { parameters });
+  }
+
   /** Logs out and closes the connection. A server that is gone is no error: it ends the session itself. */
   async close(): Promise<void> {
     try {
@@ -129,7 +148,8 @@ export class VSphereClient {
 
   async #logIn(user: string, password: string): Promise<void> {
     const parameters = `<userName>${escapeXml(user)}</userName><password>${escapeXml(password)}</password>`;
-    await this.#call('Login', this.#service.sessionManager, { parameters });
+    const answer = await this.#call('Login', this.#service.sessionManager, { parameters });
+    this.#sessionKey = answer.child('returnval')?.childText('key') ?? '';
     if (this.#session === undefined) {
       throw new VSphereError('BadAnswer', `${this.address} took the login and began no session`);
     }
@@ -147,10 +167,7 @@ export class VSphereClient {
   }
 
   async #retrieve(view: Reference, selection: Selection, onElement: (object: XmlElement) => void) {
-    const propSets = Object.entries(selection).map(
-      ([type, paths]) =>
-        `<propSet><type>${type}</type>${paths.map((path) => `<pathSet>${path}</pathSet>`).join('')}</propSet>`,
-    );
+    const propSets = Object.entries(selection).map(([type, paths]) => propertySet(type, paths));
     const objectSet = `<objectSet>${reference('obj', view)}<skip>true</skip>\
 <selectSet xsi:type="TraversalSpec"><name>view</name><type>ContainerView</type><path>view</path><skip>false</skip>\
 </selectSet></objectSet>`;
@@ -207,58 +224,6 @@ class Pager {
   }
 }
 
-const retrieveServiceContent = envelopeOf(
-  '<RetrieveServiceContent xmlns="urn:vim25"><_this type="ServiceInstance">ServiceInstance</_this></RetrieveServiceContent>',
-);
-
-function envelopeOf(body: string): string {
-  return `<?xml version="1.0" encoding="UTF-8"?>\
-<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" \
-xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body>${body}</soapenv:Body></soapenv:Envelope>`;
-}
-
-function reference(name: string, { type, moref }: Reference): string {
-  return `<${name} type="${escapeXml(type)}">${escapeXml(moref)}</${name}>`;
-}
-
-function readReference(parent: XmlElement | undefined, name: string, address: string): Reference {
-  const element = parent?.child(name);
-  const type = element?.attribute('type');
-  if (element === undefined || type === undefined) {
-    throw new VSphereError('BadAnswer', `${address} leaves out '${name}'`);
-  }
-  return { type, moref: element.text };
-}
-
-function readResponse(body: XmlElement, method: string, address: string): XmlElement {
-  const fault = body.child('Fault');
-  if (fault !== undefined) throw toVSphereError(fault, address);
-  const response = body.child(`${method}Response`);
-  if (response !== undefined) return response;
-  throw new VSphereError('NotVSphere', `${address} does not answer ${method} as vSphere does`);
-}
-
-function readServiceContent(body: XmlElement, address: string): ServiceContent {
-  const content = readResponse(body, 'RetrieveServiceContent', address).child('returnval');
-  return {
-    about: readAbout(content?.child('about'), address),
-    rootFolder: readReference(content, 'rootFolder', address),
-    propertyCollector: readReference(content, 'propertyCollector', address),
-    viewManager: readReference(content, 'viewManager', address),
-    sessionManager: readReference(content, 'sessionManager', address),
-  };
-}
-
-function readAbout(about: XmlElement | undefined, address: string): AboutServer {
-  const text = (name: string): string => about?.childText(name) ?? '';
-  const apiType = text('apiType');
-  if (apiType !== 'VirtualCenter' && apiType !== 'HostAgent') {
-    throw new VSphereError('NotVSphere', `${address} is neither a vCenter Server nor an ESXi host`);
-  }
-  return {
-    apiType,
-    product: text('fullName'),
-    version: text('version'),
-    instanceUuid: text('instanceUuid') || undefined,
-  };
+function propertySet(type: string, paths: readonly string[]): string {
+  return `<propSet><type>${type}</type>${paths.map((path) => `<pathSet>${path}</pathSet>`).join('')}</propSet>`;
 }

@@ -13,7 +13,8 @@ const wrongPin = Array.from({ length: 32 }, () => '00').join(':');
 const serviceContent = `<returnval><rootFolder type="Folder">group-d1</rootFolder>
 <propertyCollector type="PropertyCollector">pc</propertyCollector><viewManager type="ViewManager">vm</viewManager>
 <about><fullName>vCenter</fullName><version>8.0</version><apiType>VirtualCenter</apiType></about>
-<sessionManager type="SessionManager">sm</sessionManager></returnval>`;
+<sessionManager type="SessionManager">sm</sessionManager>
+<authorizationManager type="AuthorizationManager">am</authorizationManager></returnval>`;
 const object = `<objects><obj type="VirtualMachine">vm-1</obj>
 <propSet><name>name</name><val xsi:type="xsd:string">a</val></propSet></objects>`;
 

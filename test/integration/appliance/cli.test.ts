@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { startVCenter } from '../../../local/vcenter/server.ts';
 import { PrerequisiteReport } from '../../../shared/wire/prerequisite.ts';
 import { VaultServer } from './vault-server.ts';
 
@@ -92,6 +93,32 @@ test.each([
   expect(code).toBe(1);
   expect(stderr).toContain(message);
   expect(stderr).not.toContain('    at ');
+});
+
+test('gives an account the role on a vCenter, and says what it may do there', async () => {
+  await setUp();
+  await run(['accounts', 'add', '--name', 'vc', '--user', 'reader@vsphere.local'], 'reader-password');
+  const account = { user: 'reader@vsphere.local', password: 'reader-password' };
+  const administrator = { user: 'root@vsphere.local', password: 'root-password' };
+  const inventoryFile = join(folder, 'inventory.json');
+  await writeFile(inventoryFile, JSON.stringify({ name: 'vc1', account, administrator, machines: [] }));
+  const vCenter = await startVCenter({ inventoryFile });
+  const where = [`127.0.0.1:${vCenter.port}`, '--account', 'vc'];
+
+  const before = await run(['vcenter', 'check', ...where]);
+  expect(before).toMatchObject({ code: 0, stdout: expect.stringContaining('Discovery: nothing is missing') });
+  expect(before.stdout).toContain('Network.Assign on Datacenter (datacenter-1)');
+
+  const granting = ['vcenter', 'grant', ...where, '--administrator', administrator.user];
+  const granted = await run(granting, 'root-password');
+  expect(granted.stdout).toContain('The role Azure_Site_Recovery is made');
+  expect(granted.stdout).toContain(vCenter.fingerprint);
+  expect((await run(granting, 'root-password')).stdout).toContain('already');
+  expect((await run(granting, 'wrong')).stderr).toContain('wrong user name or password');
+
+  const after = await run(['vcenter', 'check', ...where]);
+  expect(after.stdout).toContain('Failover and failback: nothing is missing');
+  await vCenter.close();
 });
 
 test('says that a refresh needs a running appliance', async () => {
