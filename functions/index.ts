@@ -14,6 +14,7 @@ import './http/vault-state.ts';
 import './http/locations.ts';
 import './http/operation-status.ts';
 import './http/providers.ts';
+import './http/remove-server.ts';
 import './http/protectable-items.ts';
 import './http/vcenters.ts';
 import './orchestrations/fabric-jobs.ts';

@@ -40,7 +40,7 @@ export async function enableItem(call: Call<string> & { params: ItemNames }, vau
     await insertItem(table, vault, item);
   } catch (error) {
     // Somebody sent the same request at the same time.
-    const other = isConflict(error) ? await findItem(table, vault, request.names) : undefined;
+    const other = hasCode(error, 'Conflict') ? await findItem(table, vault, request.names) : undefined;
     if (other === undefined) throw error;
     return repeat(call, vault, { existing: other, requestHash: item.requestHash });
   }
@@ -63,7 +63,8 @@ async function startEnable(call: Call<string>, vault: VaultRef, item: ProtectedI
     const protectedItemArmId = childIdOf(vault, itemPath(item));
     await claimMachine(table, vault, { ...machineNames(item), protectedItemArmId });
   } catch (error) {
-    if (isConflict(error)) await removeItem(table, vault, item);
+    // Another item has the machine, or the machine is gone, perhaps with its server.
+    if (hasCode(error, 'Conflict', 'ResourceNotFound')) await removeItem(table, vault, item);
     throw error;
   }
   return startJob(call, {
@@ -130,6 +131,6 @@ function refuseOtherContainer(wanted: ItemNames, found: { fabricName: string; co
   });
 }
 
-function isConflict(error: unknown): boolean {
-  return error instanceof DomainError && error.fault.code === 'Conflict';
+function hasCode(error: unknown, ...codes: DomainError['fault']['code'][]): boolean {
+  return error instanceof DomainError && codes.includes(error.fault.code);
 }

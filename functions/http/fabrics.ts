@@ -1,7 +1,7 @@
 /** Fabrics, providers and protection containers: three views of the vault's appliances. */
-import { type VaultRef } from '../../shared/arm/resource-id.ts';
+import { type VaultRef, sameName } from '../../shared/arm/resource-id.ts';
 import { type ArmResource } from '../../shared/arm/resource.ts';
-import { getContainer, listAppliances } from '../../shared/fabric/appliance.ts';
+import { fabricPath, getContainer, listAppliances } from '../../shared/fabric/appliance.ts';
 import { viewAppliance } from '../../shared/fabric/appliance-view.ts';
 import {
   type ApplianceView,
@@ -9,11 +9,15 @@ import {
   fabricAnswer,
   providerAnswer,
 } from '../../shared/fabric/fabric-answer.ts';
+import { notFound } from '../../shared/store/rows.ts';
 import { requireVault } from '../../shared/vault/vault.ts';
+import { parseFilter } from '../edge/filter.ts';
 import { httpOperation, vaultOf } from '../edge/http-edge.ts';
 import { containerRoute, fabricRoute, vaultRoute } from '../edge/route.ts';
+import { startJob } from '../edge/start-job.ts';
 import { services } from '../services.ts';
 import { fabricOf } from './fabric-of.ts';
+import { operationResults } from './operation-results.ts';
 
 const providers = 'replicationRecoveryServicesProviders';
 const containers = 'replicationProtectionContainers';
@@ -29,8 +33,38 @@ httpOperation('listContainers', { method: 'GET', route: `${vaultRoute}/${contain
 );
 
 httpOperation('getFabric', { method: 'GET', route: fabricRoute }, async (call) => {
+  const filter = parseFilter(call.query.get('$filter'), ['friendlyName', 'health']);
   const { vault, appliance } = await fabricOf(call.params);
-  return { status: 200, body: fabricAnswer(await viewAppliance(services().table, vault, appliance)) };
+  const body = fabricAnswer(await viewAppliance(services().table, vault, appliance));
+  const { friendlyName, health } = body.properties;
+  const has: Record<string, string> = { friendlyname: friendlyName, health };
+  const fits = [...filter].every(([field, wanted]) => sameName(has[field] ?? '', wanted));
+  if (!fits) throw notFound(`The fabric '${call.params.fabricName}' that fits the $filter`);
+  return { status: 200, body };
+});
+
+/** What can go apart is compared and brought together: the server's queue, its vCenters, its machines. */
+httpOperation(
+  'checkFabricConsistency',
+  { method: 'POST', route: `${fabricRoute}/checkConsistency`, durable: true },
+  async (call) => {
+    const { vault, appliance } = await fabricOf(call.params);
+    const { applianceId, machine } = appliance;
+    await services().commandQueues.ensure(applianceId);
+    return startJob(call, {
+      vault,
+      orchestration: 'refreshFabric',
+      scenario: 'RefreshFabricLayout',
+      target: { id: applianceId, name: machine.hostName },
+      resource: fabricPath(applianceId),
+      input: { applianceId },
+    });
+  },
+);
+
+operationResults('getFabricOperationResults', fabricRoute, async (params) => {
+  const { vault, appliance } = await fabricOf(params);
+  return fabricAnswer(await viewAppliance(services().table, vault, appliance));
 });
 
 httpOperation(

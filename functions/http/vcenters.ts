@@ -1,3 +1,4 @@
+import { type z } from 'zod';
 import { type VaultRef, sameName } from '../../shared/arm/resource-id.ts';
 import { checkResourceName } from '../../shared/arm/resource-name.ts';
 import { findDiscovery } from '../../shared/discovery/apply-discovery.ts';
@@ -5,7 +6,9 @@ import { type Appliance, fabricNameOf, listAppliances } from '../../shared/fabri
 import { findHeartbeat } from '../../shared/fabric/heartbeat.ts';
 import {
   type VCenter,
+  VCenterPatch,
   VCenterRequest,
+  findVCenter,
   getVCenter,
   listVCenters,
   vCenterAnswer,
@@ -15,6 +18,12 @@ import { DomainError } from '../../shared/fault.ts';
 import { requireVault } from '../../shared/vault/vault.ts';
 import { httpOperation, vaultOf } from '../edge/http-edge.ts';
 import { fabricRoute, vaultRoute } from '../edge/route.ts';
+import {
+  type DeleteVCenterInput,
+  type UpdateVCenterInput,
+  deleteVCenter,
+  updateVCenter,
+} from '../orchestrations/vcenter-jobs.ts';
 import { startJob } from '../edge/start-job.ts';
 import { services } from '../services.ts';
 import { fabricOf } from './fabric-of.ts';
@@ -44,7 +53,7 @@ httpOperation('putVCenter', { method: 'PUT', route: vCenterRoute, durable: true 
   const { properties } = await call.json(VCenterRequest);
   checkResourceName(call.params.vCenterName, 'vcenterName', 80);
   const { vault, appliance } = await fabricOf(call.params);
-  const { applianceId, machine } = appliance;
+  const { applianceId } = appliance;
   checkProcessServer(applianceId, properties.processServerId);
   const vCenter: VCenter = {
     name: call.params.vCenterName,
@@ -55,9 +64,63 @@ httpOperation('putVCenter', { method: 'PUT', route: vCenterRoute, durable: true 
     addedAtMs: Date.now(),
   };
   return startJob(call, {
+    ...jobOf(appliance, vCenter),
     vault,
     orchestration: 'discoverVCenter',
     scenario: 'DiscoverVCenter',
+    input: { applianceId, fabricName: fabricNameOf(applianceId), vCenter },
+  });
+});
+
+/** The appliance connects with the changed data before anything is changed here. */
+httpOperation('patchVCenter', { method: 'PATCH', route: vCenterRoute, durable: true }, async (call) => {
+  const { properties } = await call.json(VCenterPatch);
+  const { vault, appliance } = await fabricOf(call.params);
+  const before = await getVCenter(services().table, vault, call.params);
+  checkProcessServer(appliance.applianceId, properties.processServerId);
+  const after: VCenter = {
+    ...before,
+    friendlyName: properties.friendlyName ?? before.friendlyName,
+    address: properties.ipAddress ?? before.address,
+    port: properties.port ?? before.port,
+    accountId: properties.runAsAccountId ?? before.accountId,
+  };
+  return startJob(call, {
+    ...jobOf(appliance, after),
+    vault,
+    orchestration: updateVCenter,
+    scenario: 'UpdateVCenter',
+    input: {
+      applianceId: appliance.applianceId,
+      fabricName: fabricNameOf(appliance.applianceId),
+      before,
+      after,
+    } satisfies z.infer<typeof UpdateVCenterInput>,
+  });
+});
+
+httpOperation('removeVCenter', { method: 'DELETE', route: vCenterRoute, durable: true }, async (call) => {
+  const { vault, appliance } = await fabricOf(call.params);
+  const vCenter = await findVCenter(services().table, vault, call.params);
+  if (vCenter === undefined) return { status: 204 };
+  return startJob(call, {
+    ...jobOf(appliance, vCenter),
+    vault,
+    orchestration: deleteVCenter,
+    scenario: 'DeleteVCenter',
+    input: {
+      applianceId: appliance.applianceId,
+      fabricName: fabricNameOf(appliance.applianceId),
+      vCenterName: vCenter.name,
+    } satisfies z.infer<typeof DeleteVCenterInput>,
+  });
+});
+
+operationResults('getVCenterOperationResults', vCenterRoute, answerVCenter);
+
+/** What the jobs about a vCenter have in common. */
+function jobOf({ applianceId, machine }: Appliance, vCenter: VCenter) {
+  return {
     target: { id: vCenter.address, name: vCenter.friendlyName },
     resource: vCenterPath(applianceId, vCenter.name),
     affected: {
@@ -65,11 +128,8 @@ httpOperation('putVCenter', { method: 'PUT', route: vCenterRoute, durable: true 
       primaryVmmName: machine.hostName,
       primaryFabricProviderId: 'VMware',
     },
-    input: { applianceId, fabricName: fabricNameOf(applianceId), vCenter },
-  });
-});
-
-operationResults('getVCenterOperationResults', vCenterRoute, answerVCenter);
+  };
+}
 
 async function answerVCenter(params: VaultRef & { fabricName: string; vCenterName: string }) {
   const { vault, appliance } = await fabricOf(params);

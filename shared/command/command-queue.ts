@@ -43,6 +43,22 @@ export class CommandQueues {
     });
   }
 
+  /** Deletes the appliance's queue with all that lies in it; one that is not there is as good as deleted. */
+  async delete(applianceId: string): Promise<void> {
+    const sender = this.#senders.get(applianceId);
+    this.#senders.delete(applianceId);
+    await reaching('The queue of the appliance', async () => {
+      await sender?.close();
+      const administration = new ServiceBusAdministrationClient(this.#connectionString);
+      if (!(await administration.queueExists(commandQueueName(applianceId)))) return;
+      try {
+        await administration.deleteQueue(commandQueueName(applianceId));
+      } catch (error) {
+        if (!(error instanceof Error && 'statusCode' in error && error.statusCode === 404)) throw error;
+      }
+    });
+  }
+
   /** Sends a command; its id is the message's id. The appliance treats one that comes twice as one. */
   async send(applianceId: string, command: Command): Promise<void> {
     await reaching('The queue of the appliance', () =>

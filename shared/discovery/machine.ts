@@ -63,6 +63,18 @@ export function pageOfMachines(
   return new Rows(table, KeptMachine).page(range, options);
 }
 
+/** Whether one of a vCenter's machines is protected. */
+export async function hasProtectedMachine(
+  table: Table,
+  vault: VaultRef,
+  of: { applianceId: string; vCenterName: string },
+): Promise<boolean> {
+  const rows = await new Rows(table, KeptMachine).all(machineRange(vault, of.applianceId));
+  return rows.some(
+    ({ value }) => value.protectedBy !== undefined && sameName(value.vCenterName, of.vCenterName),
+  );
+}
+
 /**
  * Makes a protected item the one that protects the machine; repeating it changes nothing.
  * @throws ResourceNotFound; Conflict when another item protects the machine.

@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { DomainError } from '../fault.ts';
 import { type ChildPath, type VaultRef, sameName } from '../arm/resource-id.ts';
 import { type RowKey, rowKey, rowsBelow, vaultPartition } from '../store/row-key.ts';
 import { type Row, Rows, notFound } from '../store/rows.ts';
@@ -21,6 +22,8 @@ export const Appliance = z.object({
   /** As it was at registration; heartbeats tell what it is now. */
   machine: ApplianceMachine,
   registeredAtMs: z.number(),
+  /** Its removal has begun. Nothing may be begun on it any more. */
+  removing: z.literal(true).exactOptional(),
 });
 export type Appliance = z.infer<typeof Appliance>;
 
@@ -73,13 +76,45 @@ export async function findAppliance(
   return row?.value;
 }
 
-/** The appliance behind a fabric. @throws ResourceNotFound */
+/** The appliance behind a fabric. @throws ResourceNotFound; Conflict while it is being removed. */
 export async function getFabric(table: Table, vault: VaultRef, fabricName: string): Promise<Appliance> {
-  const row = await new Rows(table, Appliance).get(
-    applianceKey(vault, fabricName),
-    `The fabric '${fabricName}'`,
-  );
-  return row.value;
+  const appliance = await findFabric(table, vault, fabricName);
+  if (appliance === undefined) throw notFound(`The fabric '${fabricName}'`);
+  if (appliance.removing === undefined) return appliance;
+  throw new DomainError({
+    code: 'Conflict',
+    message: `The configuration server '${appliance.machine.hostName}' is being removed.`,
+    recommendedAction: 'Wait until it is gone; remove it again should that not happen.',
+  });
+}
+
+/** The appliance behind a fabric, also one that is being removed. */
+export async function findFabric(
+  table: Table,
+  vault: VaultRef,
+  fabricName: string,
+): Promise<Appliance | undefined> {
+  return (await new Rows(table, Appliance).find(applianceKey(vault, fabricName)))?.value;
+}
+
+/** Marks an appliance whose removal begins, or takes the mark away; answers whether there is such an appliance. */
+export async function markRemoving(
+  table: Table,
+  vault: VaultRef,
+  mark: { applianceId: string; removing: boolean },
+): Promise<boolean> {
+  const key = applianceKey(vault, fabricNameOf(mark.applianceId));
+  const kept = await new Rows(table, Appliance).update(key, (appliance) => {
+    if (appliance === undefined || (appliance.removing === true) === mark.removing) return undefined;
+    const { removing: _, ...rest } = appliance;
+    return mark.removing ? { ...rest, removing: true } : rest;
+  });
+  return kept !== undefined;
+}
+
+/** Deletes the appliance's row: from then on its keys are worth nothing. */
+export async function deleteAppliance(table: Table, vault: VaultRef, applianceId: string): Promise<void> {
+  await new Rows(table, Appliance).delete(applianceKey(vault, fabricNameOf(applianceId)));
 }
 
 /** The appliance behind a fabric's protection container. @throws ResourceNotFound */

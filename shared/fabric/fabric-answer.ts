@@ -33,7 +33,7 @@ const idle: ProcessServerHealth = {
   replicatingMachines: 0,
 };
 
-export function fabricAnswer(view: ApplianceView): ArmResource<object> {
+export function fabricAnswer(view: ApplianceView) {
   const { vault, appliance } = view;
   const errors = healthErrorsOf(view);
   return armResource(vault, fabricPath(appliance.applianceId), {

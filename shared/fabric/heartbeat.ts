@@ -36,6 +36,11 @@ export async function findHeartbeat(
   return (await new Rows(table, KeptHeartbeat).find(heartbeatKey(appliance)))?.value;
 }
 
+/** Forgets an appliance's last heartbeat: the appliance was removed. */
+export async function forgetHeartbeat(table: Table, appliance: ApplianceRef): Promise<void> {
+  await new Rows(table, KeptHeartbeat).delete(heartbeatKey(appliance));
+}
+
 function heartbeatKey({ vault, applianceId }: ApplianceRef): RowKey {
   return rowKey(vaultPartition(vault), 'heartbeats', applianceId);
 }

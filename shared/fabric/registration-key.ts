@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { type VaultRef, vaultIdOf } from '../arm/resource-id.ts';
 import { equalInConstantTime } from '../constant-time.ts';
 import { DomainError } from '../fault.ts';
-import { type RowKey, rowKey, vaultPartition } from '../store/row-key.ts';
+import { type RowKey, rowKey, rowsBelow, vaultPartition } from '../store/row-key.ts';
 import { Rows } from '../store/rows.ts';
 import { type Table } from '../store/table.ts';
 import { type VaultKey } from '../vault/vault-key.ts';
@@ -19,6 +19,7 @@ import {
 } from '../wire/registration.ts';
 import { authenticationFailed, verifiedClaims } from './signed-claims.ts';
 
+const kind = 'registrationkeys';
 const validForSeconds = 5 * 24 * 3_600;
 
 /** What is remembered of a key. */
@@ -32,6 +33,8 @@ const IssuedKey = z.object({
   usedBy: z.string().exactOptional(),
   /** The id that appliance got. */
   applianceId: z.uuid().exactOptional(),
+  /** That appliance was removed from the vault: the key is worth nothing any more, to nobody. */
+  revoked: z.literal(true).exactOptional(),
 });
 
 const SignedKey = z.object({ ...RegistrationKeyClaims.shape, aud: z.literal(registrationKeyAudience) });
@@ -117,9 +120,34 @@ export async function claimRegistrationKey(
       return { ...issued, usedBy: claim.thumbprint, applianceId: claim.applianceId };
     }
     if (!equalInConstantTime(issued.usedBy, claim.thumbprint)) throw usedAlready();
+    if (issued.revoked === true) throw revoked();
     return undefined;
   });
   return claimed?.applianceId ?? claim.applianceId;
+}
+
+/** Ends the key by which an appliance came into the vault, so that it can not come back by it. */
+export async function revokeRegistrationKeys(
+  table: Table,
+  vault: VaultRef,
+  applianceId: string,
+): Promise<void> {
+  const keys = new Rows(table, IssuedKey);
+  // A key is downloaded by hand, and expired ones are collected: there are few.
+  for (const { value } of await keys.all(rowsBelow(vaultPartition(vault), kind))) {
+    if (value.applianceId !== applianceId) continue;
+    await keys.update(issuedKey(vault, value.keyId), (issued) =>
+      issued === undefined || issued.revoked === true ? undefined : { ...issued, revoked: true },
+    );
+  }
+}
+
+function revoked(): DomainError {
+  return new DomainError({
+    code: 'RegistrationKeyUsed',
+    message: 'The configuration server that used this registration key was removed from the vault.',
+    recommendedAction: 'Download a new registration key from the vault and set the server up anew.',
+  });
 }
 
 function usedAlready(): DomainError {
@@ -131,5 +159,5 @@ function usedAlready(): DomainError {
 }
 
 function issuedKey(vault: VaultRef, keyId: string): RowKey {
-  return rowKey(vaultPartition(vault), 'registrationkeys', keyId);
+  return rowKey(vaultPartition(vault), kind, keyId);
 }

@@ -40,6 +40,11 @@ export const VCenterRequest = z.object({
   }),
 });
 
+/** Body of a vCenter's PATCH: what is absent stays. */
+export const VCenterPatch = z.object({
+  properties: VCenterRequest.shape.properties.extend({ port: Port.optional() }).partial(),
+});
+
 export async function putVCenter(
   table: Table,
   vault: VaultRef,
@@ -67,6 +72,15 @@ export async function getVCenter(
 ): Promise<VCenter> {
   const key = vCenterKey(vault, names.fabricName, names.vCenterName);
   return (await new Rows(table, VCenter).get(key, `The vCenter server '${names.vCenterName}'`)).value;
+}
+
+/** Forgets a vCenter; one that is not there is as good as forgotten. */
+export async function deleteVCenter(
+  table: Table,
+  vault: VaultRef,
+  names: { fabricName: string; vCenterName: string },
+): Promise<void> {
+  await new Rows(table, VCenter).delete(vCenterKey(vault, names.fabricName, names.vCenterName));
 }
 
 /** The vCenters of a fabric; an appliance has at most 100. */

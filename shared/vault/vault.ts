@@ -4,6 +4,7 @@ import { DomainError } from '../fault.ts';
 import { type RowKey, type RowRange, keyPart, rowKey, rowsBelow } from '../store/row-key.ts';
 import { type Row, type RowPage, Rows } from '../store/rows.ts';
 import { type Table } from '../store/table.ts';
+import { addToVaultIndex, removeFromVaultIndex } from './vault-index.ts';
 
 /** A vault as it lies in its row. */
 export const Vault = z.object({
@@ -29,9 +30,11 @@ function vaultKey(vault: VaultRef): RowKey {
 
 /** Reads and writes vaults. */
 export class VaultStore {
+  readonly #table: Table;
   readonly #rows: Rows<Vault>;
 
   constructor(table: Table) {
+    this.#table = table;
     this.#rows = new Rows(table, Vault);
   }
 
@@ -46,7 +49,8 @@ export class VaultStore {
     return row;
   }
 
-  insert(vault: Vault): Promise<Row<Vault>> {
+  async insert(vault: Vault): Promise<Row<Vault>> {
+    await addToVaultIndex(this.#table, vault);
     return this.#rows.insert(vaultKey(vault), vault);
   }
 
@@ -54,8 +58,9 @@ export class VaultStore {
     return this.#rows.replace(vaultKey(vault), vault, etag);
   }
 
-  delete(vault: VaultRef): Promise<void> {
-    return this.#rows.delete(vaultKey(vault));
+  async delete(vault: VaultRef): Promise<void> {
+    await this.#rows.delete(vaultKey(vault));
+    await removeFromVaultIndex(this.#table, vault);
   }
 
   page(
