@@ -6,9 +6,10 @@ import { agentProtocol, AgentWork, type AgentMachine, type AgentReport } from '.
 import { backOff, backOffMs } from './back-off.ts';
 import { Connection } from './connection.ts';
 import { runCycle, sourcesOf, type AssignedItem, type MadePoint } from './cycle.ts';
-import { openDisks, type OpenDisks } from './disks.ts';
+import { AgentDisks, type OpenDisks } from './disks.ts';
 import type { AgentIdentity } from './identity.ts';
 import { ItemState } from './item-state.ts';
+import type { LivePolicy } from './live-cycle.ts';
 import type { ItemStanding } from './status.ts';
 
 const pollSeconds = 25;
@@ -29,6 +30,8 @@ interface MobilityAgentOptions {
   machine: AgentMachine;
   /** Disk id to path. */
   disks: ReadonlyMap<string, string>;
+  /** How points of block devices in use are made. */
+  live: LivePolicy;
   notice: (notice: AgentNotice) => void;
 }
 
@@ -50,6 +53,11 @@ export class MobilityAgent {
   readonly #states = new Map<string, ItemState>();
   readonly #faults = new Map<string, Fault>();
   readonly #retries = new Map<string, { failures: number; atMs: number }>();
+  readonly #disks: AgentDisks;
+  /** When applications were last prepared for a point, or that was tried. */
+  readonly #hooksRanAtMs = new Map<string, number>();
+  /** What there is to tell once nothing is frozen any more. */
+  #untold: AgentNotice[] | undefined;
   #work: AgentWork = { version: '', items: [] };
   #running: RunningCycle | undefined;
   #serverFault: Fault | undefined;
@@ -59,12 +67,14 @@ export class MobilityAgent {
   constructor(options: MobilityAgentOptions) {
     this.#options = options;
     this.#connection = new Connection(options.identity);
+    this.#disks = new AgentDisks(options.disks);
   }
 
   /** Runs until {@link stop}. */
   async run(): Promise<void> {
     await Promise.all([this.#pollForWork(), this.#replicate()]);
     this.#connection.close();
+    await this.#disks.close();
   }
 
   stop(): void {
@@ -72,11 +82,16 @@ export class MobilityAgent {
     this.#wake();
   }
 
+  /** File systems are frozen: who writes to one now waits for ever, and the freeze with it. */
+  get isFrozen(): boolean {
+    return this.#untold !== undefined;
+  }
+
   /** How everything stands now. */
   status(): { serverFault: Fault | undefined; disks: OpenDisks['reports']; items: ItemStanding[] } {
     return {
       serverFault: this.#serverFault,
-      disks: this.#disks().reports,
+      disks: this.#disks.look().reports,
       items: this.#work.items.map((item) => this.#standingOf(item)),
     };
   }
@@ -107,7 +122,7 @@ export class MobilityAgent {
           answer: AgentWork,
           signal: AbortSignal.any([this.#stop.signal, this.#poll.signal]),
         });
-        if (failures > 0 || this.#work.version === '') this.#options.notice({ kind: 'connected' });
+        if (failures > 0 || this.#work.version === '') this.#tell({ kind: 'connected' });
         failures = 0;
         this.#serverFault = undefined;
         this.#take(work);
@@ -116,7 +131,7 @@ export class MobilityAgent {
         if (this.#poll.signal.aborted) continue; // there is news to tell
         failures += 1;
         this.#serverFault = faultOf(error);
-        if (failures === 1) this.#options.notice({ kind: 'fault', fault: this.#serverFault });
+        if (failures === 1) this.#tell({ kind: 'fault', fault: this.#serverFault });
         await backOff(failures, this.#stop.signal).catch(() => {}); // only a stop ends it early
       }
     }
@@ -125,17 +140,12 @@ export class MobilityAgent {
   #report(): AgentReport {
     return {
       machine: this.#options.machine,
-      disks: this.#disks().reports,
+      disks: this.#disks.look().reports,
       items: this.#work.items.map(({ protectedItemId }) => {
         const fault = this.#faults.get(protectedItemId);
         return fault ? { protectedItemId, fault } : { protectedItemId };
       }),
     };
-  }
-
-  /** Looked at anew each time: a path that was wrong may be right by now. */
-  #disks(): OpenDisks {
-    return openDisks(this.#options.disks);
   }
 
   #take(work: AgentWork): void {
@@ -184,7 +194,9 @@ export class MobilityAgent {
       connection: this.#connection,
       item,
       state: this.#stateOf(protectedItemId),
-      sources: sourcesOf(item, this.#disks().sources),
+      sources: sourcesOf(item, this.#disks.look().sources),
+      live: this.#livePolicy(item),
+      onFrozen: (isFrozen) => this.#setFrozen(isFrozen),
       onProgress: ({ disks }) => {
         const processedBytes = disks.reduce((sum, disk) => sum + disk.processedBytes, 0);
         if (this.#running) this.#running.processedBytes = processedBytes;
@@ -193,7 +205,28 @@ export class MobilityAgent {
       signal,
     });
     const seconds = (Date.now() - startedAtMs) / 1_000;
-    this.#options.notice({ kind: 'point', protectedItemId, seconds, ...point });
+    this.#tell({ kind: 'point', protectedItemId, seconds, ...point });
+  }
+
+  /** Applications are prepared as often as the policy says; the points between are crash-consistent. */
+  #livePolicy({ protectedItemId, appConsistentMinutes }: AssignedItem): LivePolicy {
+    const { live } = this.#options;
+    const dueAtMs = (this.#hooksRanAtMs.get(protectedItemId) ?? 0) + appConsistentMinutes * minuteMs;
+    if (appConsistentMinutes === 0 || Date.now() < dueAtMs) return { ...live, hooks: undefined };
+    this.#hooksRanAtMs.set(protectedItemId, Date.now());
+    return live;
+  }
+
+  #setFrozen(isFrozen: boolean): void {
+    const untold = this.#untold ?? [];
+    this.#untold = isFrozen ? untold : undefined;
+    if (!isFrozen) for (const notice of untold) this.#options.notice(notice);
+  }
+
+  /** Keeps the notice while file systems are frozen: the log may lie on one. */
+  #tell(notice: AgentNotice): void {
+    if (this.#untold) this.#untold.push(notice);
+    else this.#options.notice(notice);
   }
 
   /** Told to the process server at once: the poll that is under way is asked again with it. */
@@ -202,13 +235,11 @@ export class MobilityAgent {
     if (before?.code === fault?.code && before?.message === fault?.message) return;
     if (fault) this.#faults.set(protectedItemId, fault);
     else this.#faults.delete(protectedItemId);
-    this.#options.notice(
-      fault ? { kind: 'fault', protectedItemId, fault } : { kind: 'recovered', protectedItemId },
-    );
+    this.#tell(fault ? { kind: 'fault', protectedItemId, fault } : { kind: 'recovered', protectedItemId });
     this.#poll.abort();
   }
 
-  /** Image files are quiescent, so a crash-consistent point is all there is to make: both schedules ask for it. */
+  /** Both schedules ask for a point; whether applications are prepared for it is decided when it is made. */
   #dueAtMs(item: AssignedItem): number {
     const { known } = this.#stateOf(item.protectedItemId);
     const { crashConsistentMinutes, appConsistentMinutes, pointRequest } = item;

@@ -13,6 +13,9 @@ import type { Connection } from './connection.ts';
 import type { DiskSource } from './disk-source.ts';
 import { ExtentSender } from './extent-sender.ts';
 import type { ItemState, OpenCycle } from './item-state.ts';
+import { captureLive, type LiveCaptured } from './linux/live-capture.ts';
+import type { LinuxBlockDevice } from './linux/linux-block-device.ts';
+import { liveDevices, sinkOf, type LivePolicy } from './live-cycle.ts';
 
 /** Passes over disks that keep changing while they are read, before the point is told to be of no one moment. */
 const passesAtMost = 5;
@@ -26,6 +29,10 @@ export interface CycleParts {
   state: ItemState;
   /** In the order of the item's disks. */
   sources: DiskSource[];
+  /** For sources that are devices in use. */
+  live: LivePolicy;
+  /** While true, nothing of this process may write to a file. */
+  onFrozen: (isFrozen: boolean) => void;
   /** How far the compare is; called often. */
   onProgress: (progress: CycleProgress) => void;
   /** Why the cycle stands still; undefined when it goes on. */
@@ -38,11 +45,14 @@ export interface MadePoint {
   pointSequence: number;
   consistency: Consistency | undefined;
   changedBytes: number | undefined;
+  /** What it took to have devices in use of one moment. */
+  live?: Omit<LiveCaptured, 'capturedAtMs' | 'consistency' | 'changedBytes'>;
 }
 
 /** Brings the replica to what the disks hold now, and makes a point of it. Goes on with a cycle that was broken off. */
 export async function runCycle(parts: CycleParts): Promise<MadePoint> {
   const { connection, item, state, signal, onStall } = parts;
+  const devices = liveDevices(parts.sources);
   const open = state.openCycle(item.pointRequest);
   const path = `${agentProtocol.path}/items/${item.protectedItemId}/cycles`;
   const body = cycleRequest(item, open, state);
@@ -55,22 +65,33 @@ export async function runCycle(parts: CycleParts): Promise<MadePoint> {
   if (answer.state === 'committed') {
     // The agent was stopped before it heard of it; when exactly that was taken matters little.
     state.commit({ sequence: answer.pointSequence, atMs: Date.now() });
+    tellCommitted(devices, open.cycleId);
     return { pointSequence: answer.pointSequence, consistency: undefined, changedBytes: undefined };
   }
   const maps = state.workingMaps(item.disks, answer.lastPoint === 0);
   try {
-    const captured = await capture(parts, open, maps);
+    const captured = await (devices
+      ? captureDevices(parts, devices, open, maps)
+      : capture(parts, open, maps));
     for (const map of maps) map.flush();
-    const commit = { ...captured, pointRequest: open.pointRequest };
+    const { live, ...told } = captured;
+    const commit = { ...told, pointRequest: open.pointRequest };
     const { pointSequence } = await connection.persist(
       { path: `${path}/${open.cycleId}/commit`, body: commit, answer: CycleCommitted, signal },
       onStall,
     );
-    state.commit({ sequence: pointSequence, atMs: captured.capturedAtMs });
-    return { pointSequence, consistency: captured.consistency, changedBytes: captured.changedBytes };
+    state.commit({ sequence: pointSequence, atMs: told.capturedAtMs });
+    tellCommitted(devices, open.cycleId);
+    const { consistency, changedBytes } = told;
+    return { pointSequence, consistency, changedBytes, ...(live ? { live } : {}) };
   } finally {
     for (const map of maps) map.close();
   }
+}
+
+/** From now on the devices follow what changes since that cycle's point. */
+function tellCommitted(devices: LinuxBlockDevice[] = [], cycleId: string): void {
+  for (const { tracker } of devices) tracker.committed(cycleId);
 }
 
 function cycleRequest(item: AssignedItem, open: OpenCycle, { known }: ItemState): CycleRequest {
@@ -87,6 +108,7 @@ interface Captured {
   capturedAtMs: number;
   consistency: Consistency;
   changedBytes: number;
+  live?: MadePoint['live'];
 }
 
 /** Compares and sends until a whole pass saw nobody write to the images: then all disks are of one moment. */
@@ -102,8 +124,59 @@ async function capture(parts: CycleParts, open: OpenCycle, maps: BlockMap[]): Pr
   }
 }
 
+/** Brings the replica to one moment of devices that are in use. */
+async function captureDevices(
+  parts: CycleParts,
+  devices: LinuxBlockDevice[],
+  open: OpenCycle,
+  maps: BlockMap[],
+): Promise<Captured> {
+  const { live: policy, onFrozen, onProgress } = parts;
+  const { sender, progress, signal } = startSending(parts, open.cycleId);
+  const captured = await captureLive({
+    devices,
+    cycleId: open.cycleId,
+    base: parts.state.known.baseCycleId,
+    known: (at, offsetBytes, lengthBytes) => mapOf(maps, at).read(offsetBytes, lengthBytes),
+    sink: sinkOf(sender, maps),
+    ...(policy.hooks ? { hooks: policy.hooks } : {}),
+    freezeLimitMs: policy.freezeLimitMs,
+    whenNotConsistent: policy.whenNotConsistent,
+    onProgress: (at, processedBytes) => {
+      const disk = progress.disks[at];
+      if (disk) disk.processedBytes = processedBytes;
+      onProgress(progress);
+    },
+    onFrozen,
+    signal,
+  });
+  const { capturedAtMs, consistency, changedBytes, ...live } = captured;
+  return { capturedAtMs, consistency, changedBytes, live };
+}
+
 async function sendChanges(parts: CycleParts, cycleId: string, maps: BlockMap[]): Promise<number> {
-  const { connection, item, sources, onProgress, onStall } = parts;
+  const { sender, progress, signal } = startSending(parts, cycleId);
+  let changedBytes = 0;
+  for (const [diskIndex, source] of parts.sources.entries()) {
+    const map = mapOf(maps, diskIndex);
+    for await (const piece of source.compare((offset, length) => map.read(offset, length), signal)) {
+      changedBytes += piece.runs.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+      const disk = progress.disks[diskIndex];
+      if (disk) disk.processedBytes = piece.offsetBytes + piece.lengthBytes;
+      await sender.send(diskIndex, piece, map);
+      parts.onProgress(progress);
+    }
+  }
+  await sender.flush();
+  return changedBytes;
+}
+
+/** A sender for the cycle, what it tells of the progress, and a signal that says too when it failed. */
+function startSending(
+  parts: CycleParts,
+  cycleId: string,
+): { sender: ExtentSender; progress: CycleProgress; signal: AbortSignal } {
+  const { connection, item, onStall } = parts;
   const progress: CycleProgress = {
     disks: item.disks.map(({ diskId, sizeBytes }) => ({ diskId, totalBytes: sizeBytes, processedBytes: 0 })),
   };
@@ -118,20 +191,13 @@ async function sendChanges(parts: CycleParts, cycleId: string, maps: BlockMap[])
     onFailure: (error) => failed.abort(error),
     signal,
   });
-  let changedBytes = 0;
-  for (const [diskIndex, source] of sources.entries()) {
-    const map = maps[diskIndex];
-    const disk = progress.disks[diskIndex];
-    if (!map || !disk) throw new Error(`Disk ${diskIndex} of the item has no map.`);
-    for await (const piece of source.compare((offset, length) => map.read(offset, length), signal)) {
-      changedBytes += piece.runs.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
-      disk.processedBytes = piece.offsetBytes + piece.lengthBytes;
-      await sender.send(diskIndex, piece, map);
-      onProgress(progress);
-    }
-  }
-  await sender.flush();
-  return changedBytes;
+  return { sender, progress, signal };
+}
+
+function mapOf(maps: readonly BlockMap[], diskIndex: number): BlockMap {
+  const map = maps[diskIndex];
+  if (!map) throw new Error(`Disk ${diskIndex} of the item has no map.`);
+  return map;
 }
 
 /** @throws DomainError RemoteFailure when a disk that the item has is not among the agent's, or has another size */

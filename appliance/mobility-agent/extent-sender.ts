@@ -34,6 +34,9 @@ interface ExtentSenderOptions {
   signal: AbortSignal;
 }
 
+/** Where it is noted what the replica has of a disk. */
+export type BlockNotes = Pick<BlockMap, 'forget' | 'write' | 'clear'>;
+
 /** Extents that will travel together. */
 interface Body {
   buffers: Uint8Array[];
@@ -56,14 +59,14 @@ export class ExtentSender {
   #failure: { error: unknown } | undefined;
   #toldAtMs = Date.now();
   /** A run of zeros that may go on in the next piece. */
-  #zeros: { header: ExtentHeader; map: BlockMap } | undefined;
+  #zeros: { header: ExtentHeader; map: BlockNotes } | undefined;
 
   constructor(options: ExtentSenderOptions) {
     this.#options = options;
   }
 
   /** Takes a piece's changed runs, and releases it as soon as its bytes are no longer needed. Waits while enough is on its way. */
-  async send(diskIndex: number, piece: Piece, map: BlockMap): Promise<void> {
+  async send(diskIndex: number, piece: Piece, map: BlockNotes): Promise<void> {
     const changedBytes = piece.runs.reduce((sum, run) => sum + (run.zero ? 0 : run.lengthBytes), 0);
     // A piece with little to send is copied from: held until the answer, few changes could keep all pieces.
     const isHeld = changedBytes * 2 > piece.lengthBytes;
@@ -94,7 +97,7 @@ export class ExtentSender {
     this.#throwFailure();
   }
 
-  #addZeros(header: ExtentHeader, map: BlockMap): void {
+  #addZeros(header: ExtentHeader, map: BlockNotes): void {
     const last = this.#zeros?.header;
     const isNext =
       last?.diskIndex === header.diskIndex && last.offsetBytes + last.lengthBytes === header.offsetBytes;

@@ -10,10 +10,14 @@ import { version } from '../version.ts';
 import { enrol } from './enrol.ts';
 import { loadIdentity, readBiosUuid, saveIdentity } from './identity.ts';
 import { describeMachine } from './machine.ts';
+import { Hooks } from './linux/hooks.ts';
+import type { LivePolicy } from './live-cycle.ts';
 import { isRunning, runAgent } from './run.ts';
 import { describeStatus, findStatus } from './status.ts';
 
 const usageError = 2;
+/** What one script of `--hooks` may take. */
+const hookLimitMs = 30_000;
 
 function program(): Command {
   const program = new Command('secondsite agent')
@@ -65,14 +69,28 @@ function enrolCommand(): Command {
 interface RunOptions {
   dataFolder: string;
   disk: string[];
+  hooks?: string;
+  freezeLimit: string;
+  refuseInconsistent?: true;
   json?: true;
 }
 
 function runCommand(): Command {
   return command('run', 'replicate in the foreground; SIGTERM or Ctrl-C stops it')
-    .requiredOption('--disk <id=path...>', 'a disk by the id that vCenter knows it under, and its raw image')
-    .action(async ({ dataFolder, disk, json }: RunOptions) => {
-      await runAgent({ dataFolder: resolve(dataFolder), disks: parseDisks(disk), json: json === true });
+    .requiredOption(
+      '--disk <id=path...>',
+      'a disk by the id that vCenter knows it under, and its block device or raw image',
+    )
+    .option('--hooks <folder>', 'scripts around the freeze of points that are consistent for applications')
+    .option('--freeze-limit <seconds>', 'how long file systems may be frozen for a point', '3')
+    .option('--refuse-inconsistent', 'make no point, not a marked one, when disks are not of one moment')
+    .action(async (options: RunOptions) => {
+      await runAgent({
+        dataFolder: resolve(options.dataFolder),
+        disks: parseDisks(options.disk),
+        live: parseLivePolicy(options),
+        json: options.json === true,
+      });
     });
 }
 
@@ -118,6 +136,17 @@ function parseBiosUuid(given: string | undefined): string | undefined {
   const parsed = z.guid().safeParse(given.toLowerCase());
   if (parsed.success) return parsed.data;
   throw wrongOption('--bios-uuid', `'${given}' is not a UUID`);
+}
+
+function parseLivePolicy({ hooks, freezeLimit, refuseInconsistent }: RunOptions): LivePolicy {
+  const seconds = Number(freezeLimit);
+  if (!(seconds >= 0.1 && seconds <= 60))
+    throw wrongOption('--freeze-limit', `'${freezeLimit}' is not a number of seconds from 0.1 to 60`);
+  return {
+    freezeLimitMs: seconds * 1_000,
+    whenNotConsistent: refuseInconsistent ? 'refuse' : 'mark',
+    hooks: hooks === undefined ? undefined : new Hooks(resolve(hooks), hookLimitMs),
+  };
 }
 
 function parseDisks(given: string[]): Map<string, string> {

@@ -4,6 +4,7 @@ import { takeDataFolder } from '../configuration-server/single-run.ts';
 import { version } from '../version.ts';
 import { MobilityAgent, type AgentNotice } from './agent.ts';
 import { loadIdentity, type AgentIdentity } from './identity.ts';
+import type { LivePolicy } from './live-cycle.ts';
 import { describeMachine } from './machine.ts';
 import { writeStatus } from './status.ts';
 
@@ -14,6 +15,8 @@ interface RunOptions {
   dataFolder: string;
   /** Disk id to path. */
   disks: ReadonlyMap<string, string>;
+  /** How points of block devices in use are made. */
+  live: LivePolicy;
   /** One JSON object a line in place of words. */
   json: boolean;
 }
@@ -24,7 +27,7 @@ interface RunOptions {
  * @throws DomainError ResourceNotFound when it is not enrolled, Conflict when it runs already
  */
 export async function runAgent(options: RunOptions): Promise<void> {
-  const { dataFolder, disks } = options;
+  const { dataFolder, disks, live } = options;
   const identity = loadIdentity(dataFolder);
   const giveFree = await takeFolder(dataFolder);
   const agent = new MobilityAgent({
@@ -32,6 +35,7 @@ export async function runAgent(options: RunOptions): Promise<void> {
     dataFolder,
     machine: describeMachine(),
     disks,
+    live,
     notice: (notice) => {
       say(options, notice);
       tell();
@@ -99,7 +103,11 @@ function pointInWords(line: Line & { kind: 'point' }): string {
   const { protectedItemId, pointSequence, seconds, changedBytes, consistency } = line;
   const what = changedBytes === undefined ? '' : `, ${changedBytes} bytes had changed`;
   const kind = consistency === 'NotConsistent' ? ' (its disks changed while they were read)' : '';
-  return `Point ${pointSequence} of ${protectedItemId} in ${seconds.toFixed(1)} s${what}${kind}.`;
+  const { frozenMs = 0, compared, hookFailure = '' } = line.live ?? {};
+  const frozen = line.live ? `, frozen for ${frozenMs.toFixed(0)} ms` : '';
+  const whole = compared === undefined ? '' : `, compared in whole (${compared})`;
+  const made = `Point ${pointSequence} of ${protectedItemId} in ${seconds.toFixed(1)} s${what}${frozen}${whole}${kind}.`;
+  return `${made} ${hookFailure}`.trimEnd();
 }
 
 function faultInWords({ protectedItemId, fault }: Line & { kind: 'fault' }): string {
@@ -121,6 +129,7 @@ class StatusTeller {
   }
 
   tell(): void {
+    if (this.#agent.isFrozen) return; // the status file may lie on a frozen file system
     const { dataFolder, disks } = this.#options;
     const { serverFault, disks: reports, items } = this.#agent.status();
     const status = {
