@@ -1,11 +1,33 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { spawnSync } from 'node:child_process';
+import type { Workshop } from './loop-disk.ts';
 import { logLine } from './writer.ts';
 
+/**
+ * Looks at copies of an ext4 and an xfs disk that `writer.ts` wrote to, as their machine would after a restart, and
+ * deletes them: what is wrong with them, and how far the writers had come.
+ */
+export function inspectCopies(
+  workshop: Workshop,
+  ext4: string,
+  xfs: string,
+): { defects: string[]; progress: number } {
+  const [one, other] = [workshop.open(ext4), workshop.open(xfs)];
+  const defects = checkFileSystem('ext4', one.path);
+  const folders = [one.mount(), other.mount(['-o', 'nouuid'])] as const;
+  defects.push(...findDefects(...folders));
+  const progress = progressOf(folders[0]);
+  other.unmount();
+  defects.push(...checkFileSystem('xfs', other.path));
+  for (const copy of [one, other]) copy.close();
+  for (const image of [ext4, xfs]) rmSync(image);
+  return { defects, progress };
+}
+
 /** What is wrong with the copies of the two file systems that `writer.ts` wrote to; empty when nothing is. */
-export function findDefects(one: string, other: string): string[] {
+function findDefects(one: string, other: string): string[] {
   const seeds = new Set(
     [one, other].flatMap((folder) =>
       readdirSync(folder).flatMap((name) => /^token-(?<seed>\d+)$/u.exec(name)?.groups?.['seed'] ?? []),
@@ -18,13 +40,13 @@ export function findDefects(one: string, other: string): string[] {
 }
 
 /** How far the writers had come in the copies. */
-export function progressOf(one: string): number {
+function progressOf(one: string): number {
   const tokens = readdirSync(one).filter((name) => name.startsWith('token-'));
   return tokens.reduce((sum, name) => sum + tokenIn(one, name), 0);
 }
 
 /** Runs a file system's own check, which may repair nothing. */
-export function checkFileSystem(type: 'ext4' | 'xfs', device: string): string[] {
+function checkFileSystem(type: 'ext4' | 'xfs', device: string): string[] {
   const [program, words] =
     type === 'ext4' ? (['e2fsck', ['-f', '-n', device]] as const) : (['xfs_repair', ['-n', device]] as const);
   const { status, stdout, stderr } = spawnSync(program, words, { encoding: 'utf8' });
