@@ -1,13 +1,14 @@
+import { randomUUID } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { MiB } from '../../shared/bytes.ts';
 import type { DomainError } from '../../shared/fault.ts';
 import type { Piece } from './disk-source.ts';
-import type { PieceAnswer } from './read-worker.ts';
+import type { PieceAnswer, ReadDisk } from './read-worker.ts';
 import { Reader } from './reader.ts';
 
 const pieceBytes = 1 * MiB;
 /** Pieces on their way through the readers and the network: what bounds the agent's memory. */
-const piecesInFlight = 32;
+const piecesInFlight = 24;
 /** The machine's own work comes first: no more than two of its cores are read and hashed with. */
 const readersAtMost = 2;
 
@@ -28,25 +29,39 @@ export async function* compareDisk(
   signal: AbortSignal,
 ): AsyncGenerator<Piece, void, undefined> {
   const { path, sizeBytes, direct } = disk;
-  const readers = Array.from(
-    { length: Math.min(readersAtMost, availableParallelism()) },
-    () => new Reader(path, { direct }),
-  );
+  const read = { handle: randomUUID(), path, direct };
+  const readers = aliveReaders();
+  const pieces = new PieceQueue({ readers, disk: read, known, sizeBytes, signal });
   try {
-    const pieces = new PieceQueue({ readers, known, sizeBytes, signal });
     for (let done = 0; done < sizeBytes;) {
-      const { answer, release } = await pieces.next();
-      if ('errorCode' in answer) throw disk.unreadable(path, answer.errorCode);
+      const { answer, giveBack } = await pieces.next();
+      if ('errorCode' in answer) {
+        giveBack();
+        throw disk.unreadable(path, answer.errorCode);
+      }
       done += answer.lengthBytes;
-      yield { ...answer, bytes: Buffer.from(answer.buffer, 0, answer.lengthBytes), release };
+      yield { ...answer, bytes: Buffer.from(answer.buffer, 0, answer.lengthBytes), release: giveBack };
     }
   } finally {
-    await Promise.all(readers.map((reader) => reader.close()));
+    await pieces.close();
+    for (const reader of readers) reader.release(read);
   }
+}
+
+/** Kept from one compare to the next, as are the buffers: to make them anew took longer than a small delta, and more memory. */
+const readers: Reader[] = [];
+const buffers: SharedArrayBuffer[] = [];
+
+function aliveReaders(): Reader[] {
+  const alive = readers.filter(({ isAlive }) => isAlive);
+  while (alive.length < Math.min(readersAtMost, availableParallelism())) alive.push(new Reader());
+  readers.splice(0, readers.length, ...alive);
+  return alive;
 }
 
 interface PieceQueueOptions {
   readers: readonly Reader[];
+  disk: ReadDisk;
   known: (offsetBytes: number, lengthBytes: number) => Uint8Array;
   sizeBytes: number;
   signal: AbortSignal;
@@ -55,10 +70,12 @@ interface PieceQueueOptions {
 /** Asks the readers in turn, as far ahead as there are free buffers, and gives the answers in the disk's order. */
 class PieceQueue {
   readonly #options: PieceQueueOptions;
-  readonly #free = Array.from({ length: piecesInFlight }, pageAligned);
+  /** Buffers with the readers or with whoever sends their pieces. */
+  #inUse = 0;
   readonly #asked: Promise<PieceAnswer>[] = [];
   #askedBytes = 0;
   #asks = 0;
+  #isOpen = true;
   #wake: () => void = () => {};
 
   constructor(options: PieceQueueOptions) {
@@ -67,7 +84,7 @@ class PieceQueue {
   }
 
   /** @throws the signal's reason */
-  async next(): Promise<{ answer: PieceAnswer; release: () => void }> {
+  async next(): Promise<{ answer: PieceAnswer; giveBack: () => void }> {
     const { signal } = this.#options;
     for (;;) {
       signal.throwIfAborted();
@@ -75,35 +92,41 @@ class PieceQueue {
       const asked = this.#asked.shift();
       if (asked) {
         const answer = await asked;
-        return { answer, release: () => this.#release(answer.buffer) };
+        return { answer, giveBack: () => this.#giveBack(answer.buffer) };
       }
       // Every buffer is with the sender: one comes back, or the sender fails and the signal says so.
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
   }
 
-  #release(buffer: SharedArrayBuffer): void {
-    this.#free.push(buffer);
-    if (!this.#options.signal.aborted) this.#ask();
+  /** Asks for no more; resolves when the readers have answered what they were asked. */
+  async close(): Promise<void> {
+    this.#isOpen = false;
+    for (const answer of await Promise.allSettled(this.#asked)) {
+      if (answer.status === 'fulfilled') this.#giveBack(answer.value.buffer);
+    }
+  }
+
+  #giveBack(buffer: SharedArrayBuffer): void {
+    this.#inUse -= 1;
+    buffers.push(buffer);
+    this.#ask();
     this.#wake();
   }
 
   #ask(): void {
-    const { readers, known, sizeBytes } = this.#options;
-    while (this.#askedBytes < sizeBytes) {
+    const { readers, disk, known, sizeBytes, signal } = this.#options;
+    while (this.#isOpen && !signal.aborted && this.#askedBytes < sizeBytes && this.#inUse < piecesInFlight) {
       const reader = readers[this.#asks % readers.length];
-      const buffer = reader?.isOpen === true ? this.#free.pop() : undefined;
-      if (!reader || !buffer) return;
+      if (!reader) return;
+      const buffer = buffers.pop() ?? pageAligned();
       const offsetBytes = this.#askedBytes;
       const lengthBytes = Math.min(pieceBytes, sizeBytes - offsetBytes);
-      const answer = reader.read({
-        buffer,
-        offsetBytes,
-        lengthBytes,
-        known: known(offsetBytes, lengthBytes),
-      });
+      const request = { disk, buffer, offsetBytes, lengthBytes, known: known(offsetBytes, lengthBytes) };
+      const answer = reader.read(request);
       answer.catch(() => {}); // told by next, unless the compare has ended before
       this.#asked.push(answer);
+      this.#inUse += 1;
       this.#askedBytes += lengthBytes;
       this.#asks += 1;
     }

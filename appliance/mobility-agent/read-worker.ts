@@ -2,8 +2,8 @@
  * Reads pieces of a disk away from the main thread, into memory that both see, and tells which of their blocks differ
  * from what is known.
  */
-import { constants, openSync, readSync } from 'node:fs';
-import { parentPort, workerData } from 'node:worker_threads';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
 import {
   HASH_BLOCK_BYTES as blockBytes,
   HASH_BYTES as blockHashBytes,
@@ -12,6 +12,7 @@ import {
 
 /** Asks for one piece: whole blocks, but for the disk's end. */
 export interface PieceRequest {
+  disk: ReadDisk;
   /** Where the bytes go; shared with the thread that asks, which leaves it alone until the answer. */
   buffer: SharedArrayBuffer;
   offsetBytes: number;
@@ -38,27 +39,39 @@ export type PieceAnswer =
     }
   | { buffer: SharedArrayBuffer; offsetBytes: number; lengthBytes: number; errorCode: string };
 
-interface ReadDisk {
+/** A disk that is read from its beginning to its end. */
+export interface ReadDisk {
+  /** Another for each time it is read: the path may be another file's by then. */
+  handle: string;
   path: string;
+  /** Past the page cache. */
   direct: boolean;
 }
 
 const zeroHash = Buffer.alloc(blockHashBytes);
+const files = new Map<string, number>();
 
-if (parentPort) serve(parentPort, workerData as ReadDisk); // given by Reader only
+parentPort?.on('message', (request: PieceRequest | { release: string }) => {
+  if ('release' in request) release(request.release);
+  else parentPort?.postMessage(answerTo(request));
+});
 
-function serve(port: NonNullable<typeof parentPort>, { path, direct }: ReadDisk): void {
-  const flags = constants.O_RDONLY | (direct ? constants.O_DIRECT : 0);
-  let file: number | undefined;
-  port.on('message', (request: PieceRequest) => {
-    port.postMessage(answerTo(request, () => (file ??= openSync(path, flags))));
-  });
+function fileOf({ handle, path, direct }: ReadDisk): number {
+  const file = files.get(handle) ?? openSync(path, constants.O_RDONLY | (direct ? constants.O_DIRECT : 0));
+  files.set(handle, file);
+  return file;
 }
 
-function answerTo(request: PieceRequest, open: () => number): PieceAnswer {
+function release(handle: string): void {
+  const file = files.get(handle);
+  files.delete(handle);
+  if (file !== undefined) closeSync(file);
+}
+
+function answerTo(request: PieceRequest): PieceAnswer {
   const { buffer, offsetBytes, lengthBytes } = request;
   try {
-    return compare(open(), request);
+    return compare(fileOf(request.disk), request);
   } catch (error) {
     return { buffer, offsetBytes, lengthBytes, errorCode: (error as NodeJS.ErrnoException).code ?? 'EIO' };
   }

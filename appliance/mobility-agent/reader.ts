@@ -1,42 +1,46 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { PieceAnswer, PieceRequest } from './read-worker.ts';
+import type { PieceAnswer, PieceRequest, ReadDisk } from './read-worker.ts';
 
-/** A thread that reads and hashes pieces of one disk, one after the other. */
+/** A thread that reads and hashes pieces of disks, one after the other. */
 export class Reader {
   readonly #worker: Worker;
   readonly #waiting: { resolve: (answer: PieceAnswer) => void; reject: (reason: Error) => void }[] = [];
-  #isOpen = true;
+  #isAlive = true;
 
-  constructor(path: string, options: { direct: boolean }) {
+  constructor() {
     const script = new URL(`./read-worker${extname(import.meta.url)}`, import.meta.url);
-    this.#worker = new Worker(script, { workerData: { path, ...options } });
-    this.#worker.on('message', (answer: PieceAnswer) => this.#waiting.shift()?.resolve(answer));
-    this.#worker.on('error', (error) =>
-      this.#end(error instanceof Error ? error : new Error('A reading thread died.')),
-    );
+    this.#worker = new Worker(script);
+    this.#worker.unref();
+    this.#worker.on('message', (answer: PieceAnswer) => this.#answered(answer));
+    this.#worker.on('error', (error) => {
+      this.#isAlive = false;
+      const reason = new Error('A thread that reads disks died.', { cause: error });
+      for (const { reject } of this.#waiting.splice(0)) reject(reason);
+    });
   }
 
-  get isOpen(): boolean {
-    return this.#isOpen;
+  get isAlive(): boolean {
+    return this.#isAlive;
   }
 
-  /** The buffer is the thread's until the answer. */
+  /** The buffer is the thread's until the answer. Answers come in the order of the calls. */
   read(request: PieceRequest): Promise<PieceAnswer> {
+    if (!this.#isAlive) return Promise.reject(new Error('The thread that read the disk died.'));
     return new Promise((resolve, reject) => {
+      this.#worker.ref();
       this.#waiting.push({ resolve, reject });
       this.#worker.postMessage(request);
     });
   }
 
-  /** Ends the thread; what it was asked for is rejected. */
-  async close(): Promise<void> {
-    this.#end(new Error('The disk is no longer read.'));
-    await this.#worker.terminate();
+  /** Lets go of the disk's file. */
+  release(disk: ReadDisk): void {
+    this.#worker.postMessage({ release: disk.handle });
   }
 
-  #end(reason: Error): void {
-    this.#isOpen = false;
-    for (const { reject } of this.#waiting.splice(0)) reject(reason);
+  #answered(answer: PieceAnswer): void {
+    this.#waiting.shift()?.resolve(answer);
+    if (this.#waiting.length === 0) this.#worker.unref();
   }
 }

@@ -8,7 +8,7 @@ const bufferBytes = 1 * MiB;
 /** Below this, shared memory of a MiB would be mostly air. */
 const sharedFromBytes = 512 * 1024;
 /** As much as extents in flight may need; what is given back beyond goes. */
-const keptAtMost = 64;
+const keptAtMost = 32;
 
 const kept: SharedArrayBuffer[] = [];
 

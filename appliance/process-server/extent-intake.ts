@@ -7,7 +7,7 @@ import { ExtentParser } from './extent-parser.ts';
 import type { ItemLog, SpoolSegment } from './item-log.ts';
 
 /** Bytes taken from all agents that are not yet in the spool: what bounds the process server's memory. */
-const inFlightBytesAtMost = 48 * MiB;
+const inFlightBytesAtMost = 24 * MiB;
 /** Bodies read at once; each holds up to one extent that is not yet whole. The others wait unread. */
 const bodiesAtOnce = 32;
 

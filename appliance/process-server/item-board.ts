@@ -30,6 +30,7 @@ import { Uploader } from './uploader.ts';
 
 /** The cache disk keeps this much free, whatever the spool's limit. */
 const reserveBytes = 256 * MiB;
+const movementEveryMs = 500;
 
 interface ItemBoardOptions {
   store: SpoolStore;
@@ -50,6 +51,7 @@ export class ItemBoard implements AgentCalls {
   readonly #intake = new ExtentIntake();
   readonly #progress: ProgressBook;
   readonly #uploader: Uploader;
+  readonly #toldAtMs = new Map<string, number>();
   readonly #wakers = new Set<() => void>();
   readonly #pointListeners = new Set<(protectedItemId: string, point: StoredPoint | undefined) => void>();
   #version = randomUUID();
@@ -62,7 +64,7 @@ export class ItemBoard implements AgentCalls {
       store: options.store,
       logs: this.#logs,
       replicaOf: options.replicaOf,
-      onUploaded: (protectedItemId) => this.#tellProgress(protectedItemId),
+      onUploaded: (protectedItemId) => this.#tellMovement(protectedItemId),
       onBug: options.onBug,
       onPoint: (protectedItemId, point) => this.#tellPoint(protectedItemId, point),
       onLink: (protectedItemId, failure) => {
@@ -108,6 +110,7 @@ export class ItemBoard implements AgentCalls {
     await log?.close();
     this.#options.store.removeItem(protectedItemId);
     this.#progress.forget(protectedItemId);
+    this.#toldAtMs.delete(protectedItemId);
     for (const listener of this.#pointListeners) listener(protectedItemId, undefined);
     await rm(join(this.#spoolFolder, protectedItemId), { recursive: true, force: true });
   }
@@ -198,7 +201,7 @@ export class ItemBoard implements AgentCalls {
     await log.ensureSound();
     const count = await this.#intake.take(log, cycleId, body);
     this.#progress.heard(protectedItemId, cycleId, progress);
-    this.#tellProgress(protectedItemId);
+    this.#tellMovement(protectedItemId);
     return count;
   }
 
@@ -281,7 +284,14 @@ export class ItemBoard implements AgentCalls {
     this.#tellProgress(protectedItemId);
   }
 
+  /** Bytes came or went: worth telling now and then. */
+  #tellMovement(protectedItemId: string): void {
+    if ((this.#toldAtMs.get(protectedItemId) ?? 0) + movementEveryMs > Date.now()) return;
+    this.#tellProgress(protectedItemId);
+  }
+
   #tellProgress(protectedItemId: string): void {
+    this.#toldAtMs.set(protectedItemId, Date.now());
     const log = this.#logs.get(protectedItemId);
     if (log) this.#options.onEvent({ kind: 'progress', item: this.#progress.of(log.item) });
   }

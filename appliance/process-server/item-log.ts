@@ -24,8 +24,9 @@ const segmentsPerPointAtMost = 30_000;
 /** A segment that is being written. */
 export interface SpoolSegment {
   readonly writer: SegmentWriter;
-  /** Source bytes of the frames that are still being sealed for it. */
+  /** Source bytes of the frames that are still being sealed for it, and of those that are in it. */
   sealingBytes: number;
+  sealedBytes: number;
   /** Extents that were given to it and are not yet appended. */
   pending: number;
   /** Called when nothing is pending any more. */
@@ -131,6 +132,7 @@ export class ItemLog {
     const segment = await this.#inTurn(() => this.#admit(cycleId, bytes));
     try {
       await this.#append(segment.writer, extent);
+      segment.sealedBytes += bytes;
     } catch (error) {
       throw this.#failed(error);
     } finally {
@@ -259,7 +261,14 @@ export class ItemLog {
       syncFolder(this.#folder);
       const identity = { itemId: protectedItemId, dataKey: this.dataKey, sequence };
       const writer = await SegmentWriter.create(identity, sink);
-      this.#open = { writer, sealingBytes: 0, pending: 0, onIdle: undefined, sealed: undefined };
+      this.#open = {
+        writer,
+        sealingBytes: 0,
+        sealedBytes: 0,
+        pending: 0,
+        onIdle: undefined,
+        sealed: undefined,
+      };
       return this.#open;
     } catch (error) {
       throw this.#failed(error);
@@ -308,14 +317,13 @@ export class ItemLog {
   }
 }
 
-/** Sealed frames are taken to be half of their source; the format's own limit is far above. */
+/** What is being sealed is taken to shrink as what is sealed did. */
 function isFull(segment: SpoolSegment, nextBytes: number): boolean {
-  const { writer, sealingBytes, pending } = segment;
+  const { writer, sealingBytes, sealedBytes, pending } = segment;
   if (writer.frames === 0 && pending === 0) return false;
-  return (
-    writer.sizeBytes + (sealingBytes + nextBytes) / 2 > segmentBytes ||
-    writer.frames + pending >= framesAtMost
-  );
+  const ratio = sealedBytes === 0 ? 1 : Math.min(1, writer.sizeBytes / sealedBytes);
+  const expectedBytes = writer.sizeBytes + (sealingBytes + nextBytes) * ratio;
+  return expectedBytes > segmentBytes || writer.frames + pending >= framesAtMost;
 }
 
 function stopping(): DomainError {
