@@ -1,14 +1,2 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { z } from 'zod';
-
-/** Secondsite's version on this machine: that of the nearest package.json above, built or not. */
-export const version = readVersion(import.meta.dirname);
-
-function readVersion(folder: string): string {
-  const path = join(folder, 'package.json');
-  if (existsSync(path))
-    return z.object({ version: z.string() }).parse(JSON.parse(readFileSync(path, 'utf8'))).version;
-  if (folder === dirname(folder)) throw new Error('There is no package.json above the appliance');
-  return readVersion(dirname(folder));
-}
+/** Secondsite's version: one for all its parts. */
+export { version } from '../shared/version.ts';

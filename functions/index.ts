@@ -20,3 +20,4 @@ import './http/vcenters.ts';
 import './orchestrations/fabric-jobs.ts';
 import './messages/check-ins.ts';
 import './http/target-environment.ts';
+import './timers/heartbeat-watch.ts';

@@ -149,7 +149,7 @@ async function answerOf(vault: VaultRef, appliance: Appliance, vCenter: VCenter)
     findHeartbeat(table, ref),
     findDiscovery(table, ref, vCenter.name),
   ]);
-  return vCenterAnswer({ vault, appliance, vCenter, heartbeat, discovery });
+  return vCenterAnswer({ vault, appliance, vCenter, heartbeat, discovery, nowMs: Date.now() });
 }
 
 function checkProcessServer(applianceId: string, processServerId: string | undefined): void {

@@ -2,6 +2,7 @@ import { type VaultRef } from '../arm/resource-id.ts';
 import { rowsBelow, vaultPartition } from '../store/row-key.ts';
 import { type Table } from '../store/table.ts';
 import { type Appliance, containerNameOf, fabricNameOf } from './appliance.ts';
+import { findWatch } from './appliance-watch.ts';
 import { listApplianceItems } from './appliance-item.ts';
 import { type ApplianceView } from './fabric-answer.ts';
 import { findHeartbeat } from './heartbeat.ts';
@@ -13,12 +14,13 @@ export async function viewAppliance(
   appliance: Appliance,
 ): Promise<ApplianceView> {
   const ref = { vault, applianceId: appliance.applianceId };
-  const [heartbeat, items, paired] = await Promise.all([
+  const [heartbeat, watch, items, paired] = await Promise.all([
     findHeartbeat(table, ref),
+    findWatch(table, ref),
     listApplianceItems(table, ref),
     isPaired(table, vault, appliance.applianceId),
   ]);
-  return { vault, appliance, heartbeat, protectedItemCount: items.length, paired, nowMs: Date.now() };
+  return { vault, appliance, heartbeat, watch, protectedItemCount: items.length, paired, nowMs: Date.now() };
 }
 
 async function isPaired(table: Table, vault: VaultRef, applianceId: string): Promise<boolean> {

@@ -1,17 +1,23 @@
 /** Fabric, provider and container as ARM answers them, put together from the appliance's row and its last heartbeat. */
 import { type VaultRef, childIdOf } from '../arm/resource-id.ts';
 import { type ArmResource, armResource } from '../arm/resource.ts';
+import { version as vaultVersion } from '../version.ts';
 import { type ProcessServerHealth } from '../wire/check-in.ts';
 import { type Appliance, containerPath, fabricPath, providerPath } from './appliance.ts';
-import { type HealthError, healthError } from './health-error.ts';
+import { errorsOf, isSilent } from './appliance-health.ts';
+import { type KeptWatch } from './appliance-watch.ts';
+import { type HealthError } from './health-error.ts';
 import { type KeptHeartbeat } from './heartbeat.ts';
-import { healthOf, lightsOf, silentAfterMs } from './load-status.ts';
+import { healthOf, lightsOf } from './load-status.ts';
+import { versionStatusOf } from './version-status.ts';
 
 /** All that the answers are made of. */
 export type ApplianceView = {
   vault: VaultRef;
   appliance: Appliance;
   heartbeat: KeptHeartbeat | undefined;
+  /** What the heartbeat watch knows. */
+  watch: KeptWatch | undefined;
   protectedItemCount: number;
   /** Whether a policy is associated with the container. */
   paired: boolean;
@@ -56,14 +62,14 @@ export function providerAnswer(view: ApplianceView): ArmResource<object> {
     friendlyName: machine.hostName,
     providerVersion: machine.version,
     serverVersion: machine.version,
-    providerVersionState: 'Latest',
+    providerVersionState: machine.version === vaultVersion ? 'Latest' : 'UpdateAvailable',
     providerVersionExpiryDate: never,
     fabricFriendlyName: machine.hostName,
     lastHeartBeat: lastHeartbeat(view),
     connectionStatus: isSilent(view) ? 'NotConnected' : 'Connected',
     protectedItemCount: view.protectedItemCount,
     allowedScenarios: [],
-    healthErrorDetails: healthErrorsOf(view),
+    healthErrorDetails: errorsOf(view, view.watch?.sinceMs ?? {}, 'server'),
     draIdentifier: appliance.applianceId,
     machineId: appliance.applianceId,
     machineName: machine.hostName,
@@ -111,7 +117,7 @@ function vmwareDetails(view: ApplianceView) {
     agentVersion: machine.version,
     hostName: machine.hostName,
     lastHeartbeat: lastHeartbeat(view),
-    versionStatus: 'Supported',
+    versionStatus: versionStatusOf(machine.version, vaultVersion),
     ...certificateOf(view),
     psTemplateVersion: machine.version,
     agentExpiryDate: never,
@@ -131,7 +137,7 @@ function processServer(view: ApplianceView) {
     osType: osTypeOf(machine.osName),
     agentVersion: machine.version,
     lastHeartbeat: lastHeartbeat(view),
-    versionStatus: 'Supported',
+    versionStatus: versionStatusOf(machine.version, vaultVersion),
     mobilityServiceUpdates: ['Windows', 'Linux'].map((osType) => ({
       version: machine.version,
       rebootStatus: 'NotRequired',
@@ -168,7 +174,7 @@ function masterTarget(view: ApplianceView) {
     osType: osTypeOf(machine.osName),
     agentVersion: machine.version,
     lastHeartbeat: lastHeartbeat(view),
-    versionStatus: 'Supported',
+    versionStatus: versionStatusOf(machine.version, vaultVersion),
     retentionVolumes: [],
     dataStores: [],
     validationErrors: [],
@@ -211,34 +217,15 @@ function certificateOf(view: ApplianceView) {
 
 /** What is wrong with an appliance; empty when all is well. */
 export function healthErrorsOf(view: ApplianceView): HealthError[] {
-  const { heartbeat, appliance, nowMs } = view;
-  if (!isSilent(view)) return [];
-  return [
-    healthError({
-      errorCode: heartbeat === undefined ? 'ApplianceNeverSeen' : 'ApplianceSilent',
-      errorMessage:
-        heartbeat === undefined
-          ? 'The configuration server has registered and not been in touch since.'
-          : 'The configuration server has not been in touch for 15 minutes or longer.',
-      possibleCauses:
-        'The configuration server is stopped, its clock is wrong, or it can not reach Service Bus.',
-      recommendedAction: 'Start the configuration server, and check its network and clock.',
-      errorCategory: 'FabricInfrastructure',
-      entityId: appliance.applianceId,
-      atMs: heartbeat === undefined ? nowMs : heartbeat.receivedAtMs + silentAfterMs,
-    }),
-  ];
+  return errorsOf(view, view.watch?.sinceMs ?? {}, 'processServer');
 }
 
+/** Site Recovery's word for the worst there is: of the traffic lights, and of the errors. */
 function healthWord(view: ApplianceView): string {
-  if (isSilent(view)) return 'Critical';
-  return healthOf(Object.values(lightsOf(view.heartbeat?.heartbeat.processServer ?? idle)));
-}
-
-/** Whether the appliance has been silent for too long; a new one gets the same time for its first word. */
-export function isSilent(view: Pick<ApplianceView, 'appliance' | 'heartbeat' | 'nowMs'>): boolean {
-  const lastMs = view.heartbeat?.receivedAtMs ?? view.appliance.registeredAtMs;
-  return view.nowMs - lastMs > silentAfterMs;
+  const errors = healthErrorsOf(view);
+  if (errors.some(({ errorLevel }) => errorLevel === 'Error')) return 'Critical';
+  const lights = healthOf(Object.values(lightsOf(view.heartbeat?.heartbeat.processServer ?? idle)));
+  return lights === 'Normal' && errors.length > 0 ? 'Warning' : lights;
 }
 
 function machineOf(view: ApplianceView) {
@@ -251,7 +238,7 @@ function lastHeartbeat(view: ApplianceView): string {
 }
 
 function versionDetails(version: string) {
-  return { version, expiryDate: never, status: 'Supported' };
+  return { version, expiryDate: never, status: versionStatusOf(version, vaultVersion) };
 }
 
 function osTypeOf(osName: string): string {

@@ -6,7 +6,9 @@ import { infrastructureIdOf } from '../discovery/machine.ts';
 import { type RowKey, rowKey, rowsBelow, vaultPartition } from '../store/row-key.ts';
 import { Rows } from '../store/rows.ts';
 import { type Table } from '../store/table.ts';
+import { type Heartbeat } from '../wire/check-in.ts';
 import { type Appliance, fabricNameOf, fabricPath } from './appliance.ts';
+import { isSilent } from './appliance-health.ts';
 import { type HealthError, healthError } from './health-error.ts';
 import { type KeptHeartbeat } from './heartbeat.ts';
 
@@ -100,6 +102,7 @@ export function vCenterAnswer(view: {
   vCenter: VCenter;
   heartbeat: KeptHeartbeat | undefined;
   discovery: KeptDiscovery | undefined;
+  nowMs: number;
 }): ArmResource<object> {
   const { vault, appliance, vCenter, discovery } = view;
   const status = view.heartbeat?.heartbeat.vCenters.find(
@@ -107,6 +110,7 @@ export function vCenterAnswer(view: {
   );
   const lastMs = status?.lastSuccessMs ?? discovery?.discoveredAtMs ?? vCenter.addedAtMs;
   const infrastructureId = infrastructureIdOf(appliance.applianceId, vCenter.name);
+  const healthErrors = vCenterErrors(view, { status, lastMs, infrastructureId });
   return armResource(vault, vCenterPath(appliance.applianceId, vCenter.name), {
     friendlyName: vCenter.friendlyName,
     internalId: infrastructureId,
@@ -118,10 +122,38 @@ export function vCenterAnswer(view: {
     port: String(vCenter.port),
     runAsAccountId: vCenter.accountId,
     fabricArmResourceName: fabricNameOf(appliance.applianceId),
-    healthErrors:
-      status?.fault === undefined ? [] : [discoveryError(status.fault, view.heartbeat, infrastructureId)],
+    healthErrors,
   });
 }
+
+/** What is wrong with a vCenter: its own fault, or its silence. That of its server is told by the server. */
+function vCenterErrors(
+  view: { vCenter: VCenter; appliance: Appliance; heartbeat: KeptHeartbeat | undefined; nowMs: number },
+  known: {
+    status: Heartbeat['vCenters'][number] | undefined;
+    lastMs: number;
+    infrastructureId: string;
+  },
+): HealthError[] {
+  const { status, lastMs, infrastructureId } = known;
+  if (status?.fault !== undefined) return [discoveryError(status.fault, view.heartbeat, infrastructureId)];
+  if (isSilent(view) || view.nowMs - lastMs <= vCenterSilentAfterMs) return [];
+  return [
+    healthError({
+      errorCode: 'VCenterSilent',
+      errorLevel: 'Warning',
+      errorMessage: `'${view.vCenter.friendlyName}' was last discovered at ${new Date(lastMs).toISOString()}; it should be every 15 minutes.`,
+      possibleCauses: 'The configuration server has restarted, or discovery of another vCenter takes long.',
+      recommendedAction: 'Refresh the server; where that does not help, look at its log.',
+      errorCategory: 'FabricInfrastructure',
+      entityId: infrastructureId,
+      atMs: lastMs + vCenterSilentAfterMs,
+    }),
+  ];
+}
+
+/** Four discoveries were missed. */
+const vCenterSilentAfterMs = 60 * 60_000;
 
 function discoveryError(
   fault: { message: string; possibleCauses?: string | undefined; recommendedAction?: string | undefined },

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { findWatch } from '../../shared/fabric/appliance-watch.ts';
+import { Table } from '../../shared/store/table.ts';
 import { type TestPlatform, listAll, startTestPlatform } from './platform.ts';
 import {
   TestAppliance,
@@ -198,6 +200,16 @@ describe("a configuration server's day two, through the official clients", () =>
     expect(await get("friendlyName eq 'contosocs'")).toMatchObject({ name: fabricName });
     await expect(get("friendlyName eq 'other'")).rejects.toMatchObject({ statusCode: 404 });
     await expect(get("colour eq 'red'")).rejects.toMatchObject({ statusCode: 400 });
+  });
+
+  it('the heartbeat watch looks at every server of every vault', async () => {
+    const { vaultName, resourceGroup, applianceId } = await freshServer();
+    const table = new Table(platform.platform.config.storageConnectionString, 'secondsite');
+    const vault = { subscriptionId: platform.subscriptionId, resourceGroup, vaultName };
+    await platform.runTimer('heartbeatWatch');
+    await vi.waitFor(async () => {
+      expect(await findWatch(table, { vault, applianceId })).toMatchObject({ connected: true });
+    }, 20_000);
   });
 
   it('what a server can not do is refused with what to do instead', async () => {
