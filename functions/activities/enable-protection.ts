@@ -10,9 +10,9 @@ import { getPolicy } from '../../shared/policy/policy-store.ts';
 import { checkEnable as check } from '../../shared/protection/prepare-enable.ts';
 import { getItem, itemNotFound } from '../../shared/protection/protected-item-store.ts';
 import { diskRefs, type ProtectedItem } from '../../shared/protection/protected-item.ts';
-import { ensureReplicaContainer, openDataKey } from '../../shared/protection/replica-container.ts';
+import { ensureReplicaContainer } from '../../shared/protection/replica-container.ts';
 import { refuseTarget } from '../../shared/protection/refuse-target.ts';
-import { sealDataKey } from '../../shared/protection/seal-data-key.ts';
+import { startCommand } from '../../shared/protection/start-command.ts';
 import { findAnchor } from '../../shared/recovery/recovery-point-store.ts';
 import { VaultStore } from '../../shared/vault/vault.ts';
 import { activity } from '../edge/activity.ts';
@@ -91,21 +91,12 @@ export const sendStartReplication = activity(
       });
     }
     const policy = await getPolicy(table, input.vault, row.policyName);
-    const dataKey = await openDataKey(services(), row.protectedItemId);
     const { applianceId, commandId, issuedAtMs } = input.head;
     await commandQueues.send(applianceId, {
       version: 1,
       commandId,
       issuedAtMs,
-      body: {
-        kind: 'startReplication',
-        protectedItemId: row.protectedItemId,
-        biosUuid: row.machine.biosUuid,
-        machineName: row.machine.name,
-        disks: diskRefs(row),
-        sealedDataKey: await sealDataKey(dataKey, appliance.encryptionKey),
-        schedule: scheduleOf(policy),
-      },
+      body: await startCommand(services(), { item: row, appliance, schedule: scheduleOf(policy) }),
     });
   },
 );

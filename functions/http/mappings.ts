@@ -10,13 +10,14 @@ import {
   listAppliances,
 } from '../../shared/fabric/appliance.ts';
 import { type Mapping, directionOf, mappingAnswer, mappingPath } from '../../shared/policy/mapping.ts';
-import { getMapping, listMappings, planMapping } from '../../shared/policy/mapping-store.ts';
+import { findMapping, getMapping, listMappings, planMapping } from '../../shared/policy/mapping-store.ts';
 import { longestPolicyName } from '../../shared/policy/policy.ts';
-import { getPolicy } from '../../shared/policy/policy-store.ts';
-import { CreateMappingBody } from '../../shared/wire/arm-policy.ts';
-import { httpOperation, vaultOf } from '../edge/http-edge.ts';
+import { findPolicy, getPolicy } from '../../shared/policy/policy-store.ts';
+import { CreateMappingBody, RemoveMappingBody, UpdateMappingBody } from '../../shared/wire/arm-policy.ts';
+import { type Call, httpOperation, vaultOf } from '../edge/http-edge.ts';
 import { containerRoute, vaultRoute } from '../edge/route.ts';
 import { type AssociatePolicyInput, associatePolicy } from '../orchestrations/associate-policy.ts';
+import { type DissociatePolicyInput, dissociatePolicy } from '../orchestrations/change-policy.ts';
 import { startJob } from '../edge/start-job.ts';
 import { services } from '../services.ts';
 import { operationResults } from './operation-results.ts';
@@ -81,6 +82,54 @@ httpOperation('putMapping', { method: 'PUT', route: mappingRoute, durable: true 
     input: { mapping } satisfies z.infer<typeof AssociatePolicyInput>,
   });
 });
+
+/** A mapping of VMware has no settings of its own, so what may be asked for is there already. */
+httpOperation('patchMapping', { method: 'PATCH', route: mappingRoute }, async (call) => {
+  await call.json(UpdateMappingBody);
+  return { status: 200, body: await answerOf(vaultOf(call.params), call.params) };
+});
+
+httpOperation(
+  'removeMapping',
+  { method: 'POST', route: `${mappingRoute}/remove`, durable: true },
+  async (call) => {
+    await call.json(RemoveMappingBody);
+    const vault = await requireVault(services().table, vaultOf(call.params));
+    const { mappingName: name, ...container } = namesOf(call.params);
+    const mapping = await getMapping(services().table, vault, { ...container, name });
+    return dissociate(call, { vault, mapping, force: false });
+  },
+);
+
+httpOperation('purgeMapping', { method: 'DELETE', route: mappingRoute, durable: true }, async (call) => {
+  const vault = await requireVault(services().table, vaultOf(call.params));
+  const { mappingName: name, ...container } = namesOf(call.params);
+  const mapping = await findMapping(services().table, vault, { ...container, name });
+  if (mapping === undefined) return { status: 204 };
+  return dissociate(call, { vault, mapping, force: true });
+});
+
+async function dissociate(
+  call: Call<string>,
+  { vault, mapping, force }: { vault: VaultRef; mapping: Mapping; force: boolean },
+) {
+  const { name, fabricName, containerName, policyName } = mapping;
+  const policy = await findPolicy(services().table, vault, policyName);
+  return startJob(call, {
+    vault,
+    orchestration: dissociatePolicy,
+    scenario: 'DissociateProtectionProfile',
+    target: { id: policy?.policyId ?? policyName, name: policyName },
+    resource: mappingPath(mapping),
+    input: { names: { fabricName, containerName, name }, force } satisfies z.infer<
+      typeof DissociatePolicyInput
+    >,
+  });
+}
+
+function namesOf({ fabricName, containerName, mappingName }: MappingNames): MappingNames {
+  return { fabricName, containerName, mappingName };
+}
 
 operationResults('getMappingOperationResults', mappingRoute, (params) => answerOf(vaultOf(params), params));
 

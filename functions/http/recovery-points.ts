@@ -1,11 +1,11 @@
 import { type z } from 'zod';
-import { namesInId, type VaultRef } from '../../shared/arm/resource-id.ts';
+import { namesInId, sameName, type VaultRef } from '../../shared/arm/resource-id.ts';
 import { replicaContainerName } from '../../shared/fabric/appliance-token.ts';
 import { DomainError } from '../../shared/fault.ts';
 import { isoTime } from '../../shared/iso-time.ts';
 import { getJob } from '../../shared/job/job-store.ts';
 import { affectedObjects } from '../../shared/protection/affected-objects.ts';
-import { getItem, listItems, itemNotFound } from '../../shared/protection/protected-item-store.ts';
+import { findItemWhere, getItem, itemNotFound } from '../../shared/protection/protected-item-store.ts';
 import { type ItemNames, type ProtectedItem } from '../../shared/protection/protected-item.ts';
 import { findAnchor, getPoint, listPoints } from '../../shared/recovery/recovery-point-store.ts';
 import { type RecoveryPoint, recoveryPointAnswer } from '../../shared/recovery/recovery-point.ts';
@@ -125,16 +125,10 @@ async function pointAnswer(vault: VaultRef, names: ItemNames, pointName: string)
 
 /** The vault's item of this name or GUID; a name that several containers have is told by its GUID only. */
 async function findNamed(vault: VaultRef, name: string): Promise<ProtectedItem> {
-  let continuation: string | undefined;
-  do {
-    const page = await listItems(services().table, vault, { continuation });
-    const wanted = name.toLowerCase();
-    const found = page.rows.find(({ value }) =>
-      [value.itemName, value.protectedItemId].some((one) => one.toLowerCase() === wanted),
-    );
-    if (found !== undefined) return found.value;
-    continuation = page.continuation;
-  } while (continuation !== undefined);
+  const found = await findItemWhere(services().table, vault, ({ itemName, protectedItemId }) =>
+    [itemName, protectedItemId].some((one) => sameName(one, name)),
+  );
+  if (found !== undefined) return found;
   throw itemNotFound({ fabricName: '', containerName: '', itemName: name });
 }
 

@@ -56,21 +56,6 @@ const refusals: readonly Refusal[] = [
     ],
   },
   {
-    message: 'A policy can not be changed or deleted yet.',
-    instead: 'Create another policy, and associate that one.',
-    operations: ['PATCH replicationPolicies/{policyName}', 'DELETE replicationPolicies/{policyName}'],
-  },
-  {
-    message: 'An association of a policy can not be changed or removed yet.',
-    instead:
-      'Associate another policy with the container; each machine keeps the policy it was enabled with.',
-    operations: [
-      `PATCH ${container}/replicationProtectionContainerMappings/{mappingName}`,
-      `DELETE ${container}/replicationProtectionContainerMappings/{mappingName}`,
-      `POST ${container}/replicationProtectionContainerMappings/{mappingName}/remove`,
-    ],
-  },
-  {
     message: 'A protected item can not be changed yet.',
     instead: 'Disable its replication and enable it anew with what you want.',
     operations: [

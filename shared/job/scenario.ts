@@ -12,6 +12,8 @@ export interface ScenarioDefinition {
   targetInstanceType: 'ProtectionEntity' | 'ProtectionProfile' | 'Server' | 'VCenter';
   /** Whether somebody may cancel it while it runs. */
   cancellable: boolean;
+  /** Whether it may be restarted after it failed: its orchestration takes everything anew from its input. */
+  restartable?: boolean;
   tasks: readonly TaskDefinition[];
 }
 
@@ -33,6 +35,7 @@ export const scenarios = {
     friendlyName: 'Create replication policy',
     targetInstanceType: 'ProtectionProfile',
     cancellable: false,
+    restartable: true,
     tasks: [
       task(
         'AddProtectionProfilePreflightsCheckTask',
@@ -46,6 +49,7 @@ export const scenarios = {
     friendlyName: 'Associate replication policy',
     targetInstanceType: 'ProtectionProfile',
     cancellable: false,
+    restartable: true,
     tasks: [
       task(
         'AssociateProtectionProfilePreflightsCheckTask',
@@ -59,10 +63,60 @@ export const scenarios = {
       ),
     ],
   },
+  ModifyProtectionProfile: {
+    friendlyName: 'Modify settings of the replication policy',
+    targetInstanceType: 'ProtectionProfile',
+    cancellable: false,
+    restartable: true,
+    tasks: [
+      task(
+        'ModifyProtectionProfilePreflightsCheckTask',
+        'ModifyProtectionProfilePreflightsCheckTask',
+        'Prerequisites check for modifying the replication policy',
+      ),
+      task('ModifyProtectionProfileTask', 'ModifyProtectionProfileTask', 'Modifying the replication policy'),
+    ],
+  },
+  RemoveProtectionProfile: {
+    friendlyName: 'Delete replication policy',
+    targetInstanceType: 'ProtectionProfile',
+    cancellable: false,
+    restartable: true,
+    tasks: [
+      task('RemoveProtectionProfileTask', 'RemoveProtectionProfileTask', 'Deleting the replication policy'),
+    ],
+  },
+  DissociateProtectionProfile: {
+    friendlyName: 'Disassociate replication policy',
+    targetInstanceType: 'ProtectionProfile',
+    cancellable: false,
+    restartable: true,
+    tasks: [
+      task(
+        'DissociateProtectionProfileTask',
+        'DissociateProtectionProfileTask',
+        'Disassociating the replication policy',
+      ),
+    ],
+  },
+  UpdateVmProperties: {
+    friendlyName: 'Update the virtual machine',
+    targetInstanceType: 'ProtectionEntity',
+    cancellable: false,
+    restartable: true,
+    tasks: [task('UpdateVmPropertiesTask', 'UpdateVmProperties', 'Updating the virtual machine properties')],
+  },
+  ExportJobs: {
+    friendlyName: 'Export jobs',
+    targetInstanceType: 'Server',
+    cancellable: false,
+    tasks: [task('ExportJobsTask', 'ExportJobs', 'Writing the list of jobs')],
+  },
   DiscoverVCenter: {
     friendlyName: 'Add vCenter server',
     targetInstanceType: 'VCenter',
     cancellable: false,
+    restartable: true,
     tasks: [task('DiscoverVCenterTask', 'DiscoverVCenterTask', 'Adding vCenter server')],
   },
   UpdateVCenter: {
@@ -87,6 +141,7 @@ export const scenarios = {
     friendlyName: 'Refresh server details',
     targetInstanceType: 'Server',
     cancellable: false,
+    restartable: true,
     tasks: [task('RefreshFabricLayoutTask', 'RefreshFabricLayoutTask', 'Refreshing server details')],
   },
   EnableDr: {
@@ -113,6 +168,7 @@ export const scenarios = {
     friendlyName: 'Finalize protection on the virtual machine',
     targetInstanceType: 'ProtectionEntity',
     cancellable: false,
+    restartable: true,
     tasks: [
       task(
         'CompleteInitialReplicationTask',

@@ -36,6 +36,42 @@ export async function listMappings(
   return rows.map(({ value }) => value);
 }
 
+export async function findMapping(
+  table: Table,
+  vault: VaultRef,
+  names: ContainerNames & { name: string },
+): Promise<Mapping | undefined> {
+  return (await new Rows(table, Mapping).find(mappingKey(vault, names)))?.value;
+}
+
+/** Marks a mapping as going, or takes the mark back. A mapping that is not there stays so. */
+export async function markMappingRemoving(
+  table: Table,
+  vault: VaultRef,
+  { names, removing }: { names: ContainerNames & { name: string }; removing: boolean },
+): Promise<Mapping | undefined> {
+  return new Rows(table, Mapping).update(mappingKey(vault, names), (mapping) =>
+    mapping === undefined || (mapping.removing ?? false) === removing ? undefined : { ...mapping, removing },
+  );
+}
+
+/** Deletes a mapping, what keeps its policy from being mapped twice, and the twin that was made with it. */
+export async function removeMapping(table: Table, vault: VaultRef, mapping: Mapping): Promise<void> {
+  if (mapping.direction === 'toAzure') {
+    const all = await listMappings(table, vault, mapping);
+    const twin = all.find(
+      ({ automatic, policyName }) => automatic && sameName(policyName, twinNameOf(mapping.policyName)),
+    );
+    if (twin !== undefined) await deleteBoth(table, vault, twin);
+  }
+  await deleteBoth(table, vault, mapping);
+}
+
+async function deleteBoth(table: Table, vault: VaultRef, mapping: Mapping): Promise<void> {
+  await table.delete(associationKey(vault, mapping));
+  await table.delete(mappingKey(vault, mapping));
+}
+
 /** The mapping that lets machines of a container be protected under a policy. */
 export async function findPolicyMapping(
   table: Table,
@@ -44,7 +80,8 @@ export async function findPolicyMapping(
 ): Promise<Mapping | undefined> {
   const mappings = await listMappings(table, vault, where.container);
   return mappings.find(
-    ({ policyName, direction }) => direction === 'toAzure' && sameName(policyName, where.policyName),
+    ({ policyName, direction, removing }) =>
+      direction === 'toAzure' && removing !== true && sameName(policyName, where.policyName),
   );
 }
 
@@ -80,6 +117,7 @@ export async function planMapping(
   checkMappedOnce(wanted, existing);
   const same = existing.find(({ name }) => sameName(name, wanted.name));
   if (same === undefined) return 'create';
+  if (same.removing === true) throw beingRemoved(same);
   if (sameMapping(same, wanted)) return same.automatic && !wanted.automatic ? 'create' : 'none';
   throw nameTaken(same);
 }
@@ -107,7 +145,7 @@ async function planWrites(table: Table, vault: VaultRef, wanted: Mapping): Promi
     new Rows(table, Mapping).find(key),
     new Rows(table, Association).find(claimKey),
   ]);
-  if (known !== undefined && !sameMapping(known.value, wanted)) throw nameTaken(known.value);
+  if (known !== undefined) refuseOtherMapping(known.value, wanted);
   const writes = [
     writeOf(key, wanted, known?.etag),
     writeOf(claimKey, { name: wanted.name, automatic: wanted.automatic }, claim?.etag),
@@ -117,6 +155,11 @@ async function planWrites(table: Table, vault: VaultRef, wanted: Mapping): Promi
   if (wanted.automatic) return [];
   checkMappedOnce(wanted, [other]);
   return [...writes, { do: 'delete', key: mappingKey(vault, other) }];
+}
+
+function refuseOtherMapping(known: Mapping, wanted: Mapping): void {
+  if (!sameMapping(known, wanted)) throw nameTaken(known);
+  if (known.removing === true) throw beingRemoved(known);
 }
 
 /** The mapping that has the policy already, under another name. */
@@ -133,6 +176,15 @@ function lostRace(error: unknown): boolean {
     error instanceof DomainError &&
     (error.fault.code === 'Conflict' || error.fault.code === 'PreconditionFailed')
   );
+}
+
+function beingRemoved(mapping: Mapping): DomainError {
+  return new DomainError({
+    code: 'Conflict',
+    message: `The mapping '${mapping.name}' is being removed.`,
+    target: mapping.name,
+    recommendedAction: 'Wait until the job has ended, then repeat the request.',
+  });
 }
 
 function nameTaken(existing: Mapping): DomainError {

@@ -16,6 +16,8 @@ export const Mapping = z.object({
   /** Made by us with the failback twin; who maps the twin himself takes its place. */
   automatic: z.boolean(),
   createdAtMs: z.number(),
+  /** Somebody removes it: no machine may begin to use it any more. */
+  removing: z.boolean().optional(),
 });
 export type Mapping = z.infer<typeof Mapping>;
 
@@ -85,7 +87,7 @@ export function mappingAnswer(vault: VaultRef, mapping: Mapping, serverName: str
     health: 'Normal',
     healthErrorDetails: [],
     policyId: childIdOf(vault, policyPath(mapping.policyName)),
-    state: 'Paired',
+    state: mapping.removing === true ? 'Unpairing' : 'Paired',
     sourceProtectionContainerFriendlyName: serverName,
     sourceFabricFriendlyName: serverName,
     targetFabricFriendlyName: toAzure ? azureContainerId : serverName,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { armResource } from '../arm/resource.ts';
 import { type ChildPath, type VaultRef, sameName } from '../arm/resource-id.ts';
 import { DomainError } from '../fault.ts';
-import { type PolicyInput } from '../wire/arm-policy.ts';
+import { type PolicyChange, type PolicyInput } from '../wire/arm-policy.ts';
 import { type PointSchedule } from '../wire/command.ts';
 
 /** A replication policy as it lies in its row. */
@@ -20,6 +20,8 @@ export const Policy = z.object({
   /** Made by us as the failback twin of another; who creates it himself takes it over. */
   automatic: z.boolean(),
   createdAtMs: z.number(),
+  /** Somebody deletes it: nobody may begin to use it any more. */
+  removing: z.boolean().optional(),
 });
 export type Policy = z.infer<typeof Policy>;
 
@@ -63,7 +65,8 @@ export function twinOf(policy: Policy, policyId: string): Policy | undefined {
 
 /** Whether two policies ask for the same. */
 export function samePolicy(left: Policy, right: Policy): boolean {
-  const asked = ({ policyId: _i, automatic: _a, createdAtMs: _c, ...rest }: Policy) => JSON.stringify(rest);
+  const asked = ({ policyId: _i, automatic: _a, createdAtMs: _c, removing: _r, ...rest }: Policy) =>
+    JSON.stringify(rest);
   return sameName(left.name, right.name) && asked({ ...left, name: '' }) === asked({ ...right, name: '' });
 }
 
@@ -73,6 +76,7 @@ export function samePolicy(left: Policy, right: Policy): boolean {
  */
 export function planPolicy(wanted: Policy, existing: Policy | undefined): 'create' | 'none' {
   if (existing === undefined) return 'create';
+  if (existing.removing === true) throw beingDeleted(existing);
   if (samePolicy(wanted, existing)) return existing.automatic && !wanted.automatic ? 'create' : 'none';
   if (existing.automatic && existing.instanceType === wanted.instanceType) return 'create';
   throw new DomainError({
@@ -80,6 +84,44 @@ export function planPolicy(wanted: Policy, existing: Policy | undefined): 'creat
     message: `The replication policy '${existing.name}' exists already, with other settings.`,
     target: existing.name,
     recommendedAction: 'Choose another name, or update the existing policy.',
+  });
+}
+
+/**
+ * A policy with what a request changes in it; the same object when it changes nothing.
+ * @throws InvalidRequest when the request is for a policy of the other kind, Conflict while it is being deleted.
+ */
+export function changedPolicy(policy: Policy, change: PolicyChange): Policy {
+  if (policy.removing === true) throw beingDeleted(policy);
+  if (change.instanceType !== policy.instanceType) {
+    throw new DomainError({
+      code: 'InvalidRequest',
+      message: `The policy '${policy.name}' is of type ${policy.instanceType}, and stays so.`,
+      target: 'properties.replicationProviderSettings.instanceType',
+      recommendedAction: `Send instanceType '${policy.instanceType}', or create another policy.`,
+    });
+  }
+  const { instanceType: _, multiVmSyncStatus, crashConsistentFrequencyInMinutes: crash, ...minutes } = change;
+  const given = Object.fromEntries(Object.entries(minutes).filter(([, value]) => value !== undefined));
+  const next: Policy = {
+    ...policy,
+    ...given,
+    ...(crash !== undefined &&
+      policy.instanceType === 'InMageAzureV2' && { crashConsistentFrequencyInMinutes: crash }),
+    ...(multiVmSyncStatus !== undefined && {
+      multiVmSyncStatus: multiVmSyncStatus === 'Enable' ? 'Enabled' : 'Disabled',
+    }),
+  };
+  return samePolicy(policy, next) ? policy : next;
+}
+
+/** @returns Conflict: the policy is about to go. */
+export function beingDeleted(policy: Policy): DomainError {
+  return new DomainError({
+    code: 'Conflict',
+    message: `The replication policy '${policy.name}' is being deleted.`,
+    target: policy.name,
+    recommendedAction: 'Wait until it is gone, then create it anew; or use another policy.',
   });
 }
 

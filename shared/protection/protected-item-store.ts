@@ -34,6 +34,22 @@ export function listItems(
   });
 }
 
+/** The first of the vault's items that fits; reads on as long as none does. */
+export async function findItemWhere(
+  table: Table,
+  vault: VaultRef,
+  fits: (item: ProtectedItem) => boolean,
+): Promise<ProtectedItem | undefined> {
+  let continuation: string | undefined;
+  do {
+    const page = await listItems(table, vault, { continuation });
+    const found = page.rows.find(({ value }) => fits(value));
+    if (found !== undefined) return found.value;
+    continuation = page.continuation;
+  } while (continuation !== undefined);
+  return undefined;
+}
+
 /**
  * Writes a new item's row.
  * @throws Conflict when the name is taken.

@@ -56,7 +56,42 @@ export const CreatePolicyBody = z.object({
     ),
   }),
 });
+
+const unchanged = <T>(schema: z.ZodType<T>) => schema.nullish().transform((value) => value ?? undefined);
+
+/** Body of PATCH replicationPolicies/{name}: what is absent stays. */
+export const UpdatePolicyBody = z.object({
+  properties: z.object({
+    replicationProviderSettings: z.object({
+      instanceType: z.enum(['InMageAzureV2', 'InMage'], {
+        error: "must be the policy's own: 'InMageAzureV2' or 'InMage'",
+      }),
+      recoveryPointThresholdInMinutes: unchanged(threshold),
+      recoveryPointHistory: unchanged(retention),
+      crashConsistentFrequencyInMinutes: unchanged(crashConsistent),
+      appConsistentFrequencyInMinutes: unchanged(appConsistent),
+      multiVmSyncStatus: unchanged(multiVmSync),
+    }),
+  }),
+});
+export type PolicyChange = z.infer<typeof UpdatePolicyBody>['properties']['replicationProviderSettings'];
 export type PolicyInput = z.infer<typeof CreatePolicyBody>['properties']['providerSpecificInput'];
+
+/** Body of PATCH replicationProtectionContainerMappings/{name}: VMware has nothing there that could be changed. */
+export const UpdateMappingBody = z.object({
+  properties: z
+    .object({
+      providerSpecificInput: z
+        .null({ error: 'is for replication between Azure regions; a mapping of VMware has no settings' })
+        .optional(),
+    })
+    .nullish(),
+});
+
+/** Body of POST replicationProtectionContainerMappings/{name}/remove. */
+export const RemoveMappingBody = z.object({
+  properties: z.object({ providerSpecificInput: z.unknown().optional() }).nullish(),
+});
 
 /** Body of PUT replicationProtectionContainerMappings/{name}. */
 export const CreateMappingBody = z.object({
