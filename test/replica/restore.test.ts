@@ -1,6 +1,10 @@
 import { createHash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { FolderReplicaStore } from '../../shared/replica/folder-replica-store.ts';
 import { FramePool } from '../../shared/replica/frame-pool.ts';
 import { generateDataKey } from '../../shared/replica/keys.ts';
 import { finishRestore, planRestore, restoreDisk, restoreRange } from '../../shared/replica/restore.ts';
@@ -110,6 +114,25 @@ describe('a restore', () => {
     expect(done).toMatchObject({ bytesWritten: 40 * 700 * 512, bytesTotal: 40 * 700 * 512 });
     expect(told).toEqual(told.toSorted((a, b) => a - b));
     expect(told.at(-1)).toBe(done.bytesTotal);
+  });
+
+  it('gives the disk with threads where a read is one frame and nothing else', async () => {
+    const { log, snapshots, head } = await record([
+      { disk: 0, sector: 5, sectors: 300, content: 'noise', seed: 1 },
+      'cut',
+      { disk: 0, sector: 400, sectors: 200, content: 'text', seed: 2 },
+    ]);
+    const folder = await mkdtemp(join(tmpdir(), 'secondsite-restore-'));
+    const store = new FolderReplicaStore(folder);
+    for await (const { name } of log.store.list('')) {
+      await store.putIfAbsent(name, (await log.store.find(name, Infinity))!);
+    }
+    const pool = new FramePool();
+    const target = new MemoryTarget();
+    await restoreDisk({ log: { ...log, store }, point: head, disk: 0, target, pool });
+    await pool.close();
+    await rm(folder, { recursive: true });
+    expect(hash(target.bytes)).toBe(hash(snapshots.at(-1)!.disks[0]!));
   });
 
   it('says which disks there are when it is asked for another', async () => {
