@@ -12,6 +12,8 @@ import './http/vaults.ts';
 import './http/vault-keys.ts';
 import './http/vault-state.ts';
 import './http/locations.ts';
+import './http/read-only-lists.ts';
+import './http/alert-settings.ts';
 import './http/operation-status.ts';
 import './http/providers.ts';
 import './http/remove-server.ts';

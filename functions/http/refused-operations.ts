@@ -183,20 +183,6 @@ const refusals: readonly Refusal[] = [
     operations: [`POST ${container}/discoverProtectableItem`],
   },
   {
-    message: 'This operation is not there yet.',
-    instead: 'docs/api.md lists those that are.',
-    operations: [
-      'GET replicationAlertSettings',
-      'GET replicationAlertSettings/{alertSettingName}',
-      'PUT replicationAlertSettings/{alertSettingName}',
-      'GET replicationAppliances',
-      'GET /subscriptions/{subscriptionId}/resourceGroups/{resourceGroup}/providers/Microsoft.Compute/virtualMachines/{virtualMachineName}/providers/Microsoft.RecoveryServices/replicationEligibilityResults',
-      'GET /subscriptions/{subscriptionId}/resourceGroups/{resourceGroup}/providers/Microsoft.Compute/virtualMachines/{virtualMachineName}/providers/Microsoft.RecoveryServices/replicationEligibilityResults/default',
-      `GET ${item}/targetComputeSizes`,
-      'GET replicationSupportedOperatingSystems',
-    ],
-  },
-  {
     message: 'Private endpoints are not offered.',
     instead: 'Restrict the network of the function app in Azure (private endpoint, access restrictions).',
     operations: ['GET privateLinkResources', 'GET privateLinkResources/{privateLinkResourceName}'],

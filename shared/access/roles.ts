@@ -22,6 +22,8 @@ const everybody = [
   `${vaults}/monitoringConfigurations/notificationConfiguration/read`,
   // Newer than the published lists.
   `${recoveryServices}/locations/capabilities/action`,
+  `${recoveryServices}/replicationEligibilityResults/read`,
+  `${vaults}/replicationAppliances/read`,
   `${vaults}/replicationVaultHealth/read`,
   `${vaults}/replicationVaultSettings/read`,
   `${vaults}/replicationSupportedOperatingSystems/read`,

@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createAuthority } from '../../shared/certificate.ts';
+import { itemOfTest } from '../../shared/protection/item-of-test.ts';
+import { insertItem, removeItem } from '../../shared/protection/protected-item-store.ts';
+import { Table } from '../../shared/store/table.ts';
 import { type TestPlatform, listAll, startTestPlatform } from './platform.ts';
 
 const vaultName = 'ContosoVMVault';
@@ -149,6 +152,69 @@ describe("a vault's day two, through the official clients", () => {
     ];
     expect(refused.map(({ status }) => status)).toEqual([412, 412, 412]);
     expect(await platform.request('GET', path)).toMatchObject({ body: { tags: { owner: 'first' } } });
+  });
+
+  it('alert settings are nobody until they are set', async () => {
+    const { replicationAlertSettings } = platform.siteRecovery();
+    const { resourceGroup } = platform;
+    const [initial] = await listAll(replicationAlertSettings.list(vaultName, resourceGroup));
+    expect(initial).toMatchObject({
+      name: 'defaultAlertSetting',
+      properties: { sendToOwners: 'DoNotSend', customEmailAddresses: [] },
+    });
+    const set = await replicationAlertSettings.create(vaultName, resourceGroup, 'defaultAlertSetting', {
+      properties: { sendToOwners: 'Send', customEmailAddresses: ['ops@contoso.com'], locale: 'de-DE' },
+    });
+    expect(await replicationAlertSettings.get(vaultName, resourceGroup, 'DefaultAlertSetting')).toEqual(set);
+    await expect(
+      replicationAlertSettings.create(vaultName, resourceGroup, 'defaultAlertSetting', {
+        properties: { customEmailAddresses: ['nobody'] },
+      }),
+    ).rejects.toMatchObject({ statusCode: 400 });
+    await expect(replicationAlertSettings.get(vaultName, resourceGroup, 'other')).rejects.toMatchObject({
+      statusCode: 404,
+    });
+  });
+
+  it('lists for other scenarios say that there is nothing, or why not', async () => {
+    const client = platform.siteRecovery();
+    const { resourceGroup } = platform;
+    expect(await listAll(client.replicationAppliances.list(vaultName, resourceGroup))).toEqual([]);
+    const systems = await client.supportedOperatingSystemsOperations.get(vaultName, resourceGroup);
+    expect(systems.properties?.supportedOsList?.[0]).toMatchObject({
+      instanceType: 'InMageAzureV2',
+      supportedOs: [{ osType: 'Linux' }],
+    });
+    await expect(
+      client.supportedOperatingSystemsOperations.get(vaultName, resourceGroup, { instanceType: 'A2A' }),
+    ).rejects.toMatchObject({ statusCode: 400 });
+    const { replicationEligibilityResultsOperations } = client;
+    const result = await replicationEligibilityResultsOperations.get(resourceGroup, 'vm1');
+    expect(result.properties?.errors).toMatchObject([{ code: 'NotSupported' }]);
+    expect((await replicationEligibilityResultsOperations.list(resourceGroup, 'vm1')).value).toEqual([
+      result,
+    ]);
+  });
+
+  it('sizes for a protected item say what speaks against them', async () => {
+    const table = new Table(platform.platform.config.storageConnectionString, 'secondsite');
+    const { subscriptionId, resourceGroup } = platform;
+    await insertItem(table, { subscriptionId, resourceGroup, vaultName }, itemOfTest);
+    const sizes = await listAll(
+      platform
+        .siteRecovery()
+        .targetComputeSizes.listByReplicationProtectedItems(
+          vaultName,
+          resourceGroup,
+          itemOfTest.fabricName,
+          itemOfTest.containerName,
+          itemOfTest.itemName,
+        ),
+    );
+    expect(sizes.find(({ name }) => name === 'Standard_D2s_v5')).toMatchObject({
+      properties: { cpuCoresCount: 2, memoryInGB: 8, errors: [] },
+    });
+    await removeItem(table, { subscriptionId, resourceGroup, vaultName }, itemOfTest);
   });
 
   it('what is refused by name says what to do, in the clients too', async () => {
