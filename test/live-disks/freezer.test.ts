@@ -45,7 +45,7 @@ describe.skipIf(reason)(`a freeze${reason === undefined ? '' : ` (not here: ${re
   });
 
   it('ends when the agent is killed in it', async () => {
-    const program = join(import.meta.dirname, 'frozen-agent.ts');
+    const program = join(import.meta.dirname, 'frozen-agent-main.ts');
     const agent = spawn(process.execPath, [program, String(aMinute), one], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });

@@ -1,4 +1,4 @@
-/** An agent in a freeze: `frozen-agent.ts LIMIT_MS MOUNT_POINT`. Freezes, says so, and never thaws. */
+/** An agent in a freeze: `frozen-agent-main.ts LIMIT_MS MOUNT_POINT`. Freezes, says so, and never thaws. */
 import { setInterval } from 'node:timers';
 import { Freezer } from '../../appliance/mobility-agent/linux/freezer.ts';
 
