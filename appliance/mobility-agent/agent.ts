@@ -53,6 +53,8 @@ export class MobilityAgent {
   readonly #states = new Map<string, ItemState>();
   readonly #faults = new Map<string, Fault>();
   readonly #retries = new Map<string, { failures: number; atMs: number }>();
+  /** Items of which the process server knows another last point than the agent: the next cycle finds out. */
+  readonly #doubted = new Set<string>();
   readonly #disks: AgentDisks;
   /** When applications were last prepared for a point, or that was tried. */
   readonly #hooksRanAtMs = new Map<string, number>();
@@ -153,6 +155,10 @@ export class MobilityAgent {
     const running = this.#running;
     const isWanted = work.items.some(({ protectedItemId }) => protectedItemId === running?.protectedItemId);
     if (running && !isWanted) running.stop.abort(new Error('The item is no longer to be replicated.'));
+    for (const { protectedItemId, lastPoint } of work.items) {
+      const { open, basePoint } = this.#stateOf(protectedItemId).known;
+      if (!open && basePoint !== lastPoint) this.#doubted.add(protectedItemId);
+    }
     this.#wake();
   }
 
@@ -176,6 +182,7 @@ export class MobilityAgent {
     try {
       await this.#cycle(item, AbortSignal.any([this.#stop.signal, stop.signal]));
       this.#retries.delete(protectedItemId);
+      this.#doubted.delete(protectedItemId);
       this.#setFault(protectedItemId, undefined);
     } catch (error) {
       if (this.#stop.signal.aborted || stop.signal.aborted) return;
@@ -246,7 +253,8 @@ export class MobilityAgent {
     const everyMinutes = Math.min(
       ...[crashConsistentMinutes, appConsistentMinutes].filter((minutes) => minutes > 0),
     );
-    const isDue = known.open !== undefined || known.basePoint === 0 || pointRequest > known.answeredRequest;
+    const isAsked = pointRequest > known.answeredRequest || this.#doubted.has(item.protectedItemId);
+    const isDue = known.open !== undefined || known.basePoint === 0 || isAsked;
     const scheduledAtMs = isDue ? 0 : known.lastPointAtMs + everyMinutes * minuteMs;
     return Math.max(scheduledAtMs, this.#retries.get(item.protectedItemId)?.atMs ?? 0);
   }
@@ -265,6 +273,7 @@ export class MobilityAgent {
     for (const known of listItems(this.#options.dataFolder)) {
       if (wanted.has(known)) continue;
       this.#states.delete(known);
+      this.#doubted.delete(known);
       this.#faults.delete(known);
       this.#retries.delete(known);
       rmSync(join(this.#options.dataFolder, 'items', known), { recursive: true, force: true });

@@ -171,6 +171,7 @@ export class ItemBoard implements AgentCalls {
           disks: item.disks,
           crashConsistentMinutes: item.schedule.crashConsistentMinutes,
           appConsistentMinutes: item.schedule.appConsistentMinutes,
+          lastPoint: this.#options.store.lastPoint(item.protectedItemId),
           pointRequest: item.pointRequest,
         })),
     };

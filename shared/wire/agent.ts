@@ -100,6 +100,8 @@ export const AgentWork = z.object({
         disks: z.array(DiskRef).min(1).max(256),
         crashConsistentMinutes: z.number().int().nonnegative(),
         appConsistentMinutes: z.number().int().nonnegative(),
+        /** The newest point that the process server knows of; 0: none. */
+        lastPoint: z.number().int().nonnegative(),
         /** Grows when a point is wanted now; the agent makes one for each new value it sees. */
         pointRequest: z.number().int().nonnegative(),
       }),

@@ -1,6 +1,7 @@
 import {
   copyFileSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -228,7 +229,6 @@ describe('when one side forgot', () => {
     const { baseCycleId } = JSON.parse(readFileSync(join(state, 'state.json'), 'utf8')) as {
       baseCycleId: string;
     };
-    const { readdirSync } = await import('node:fs');
     for (const name of readdirSync(state)) {
       if (name.startsWith(baseCycleId)) truncateSync(join(state, name), 100);
     }
