@@ -15,7 +15,7 @@ import { ExtentSender } from './extent-sender.ts';
 import type { ItemState, OpenCycle } from './item-state.ts';
 import { captureLive, type LiveCaptured } from './linux/live-capture.ts';
 import type { LinuxBlockDevice } from './linux/linux-block-device.ts';
-import { liveDevices, sinkOf, type LivePolicy } from './live-cycle.ts';
+import { confirmHashes, liveDevices, refreshHashes, sinkOf, type LivePolicy } from './live-cycle.ts';
 
 /** Passes over disks that keep changing while they are read, before the point is told to be of no one moment. */
 const passesAtMost = 5;
@@ -82,6 +82,7 @@ export async function runCycle(parts: CycleParts): Promise<MadePoint> {
     );
     state.commit({ sequence: pointSequence, atMs: told.capturedAtMs });
     tellCommitted(devices, open.cycleId);
+    await refreshHashes(devices ?? [], signal);
     const { consistency, changedBytes } = told;
     return { pointSequence, consistency, changedBytes, ...(live ? { live } : {}) };
   } finally {
@@ -138,7 +139,7 @@ async function captureDevices(
     cycleId: open.cycleId,
     base: parts.state.known.baseCycleId,
     known: (at, offsetBytes, lengthBytes) => mapOf(maps, at).read(offsetBytes, lengthBytes),
-    sink: sinkOf(sender, maps),
+    sink: sinkOf(sender, devices, maps),
     ...(policy.hooks ? { hooks: policy.hooks } : {}),
     freezeLimitMs: policy.freezeLimitMs,
     whenNotConsistent: policy.whenNotConsistent,
@@ -151,6 +152,7 @@ async function captureDevices(
     signal,
   });
   const { capturedAtMs, consistency, changedBytes, ...live } = captured;
+  if (consistency !== 'NotConsistent') confirmHashes(devices, maps);
   return { capturedAtMs, consistency, changedBytes, live };
 }
 

@@ -1,5 +1,4 @@
 import { DomainError } from '../../shared/fault.ts';
-import { HASH_BLOCK_BYTES } from '../../shared/replica/hash-blocks.ts';
 import type { BlockMap } from './block-map.ts';
 import type { DiskSource } from './disk-source.ts';
 import type { BlockNotes, ExtentSender } from './extent-sender.ts';
@@ -31,17 +30,39 @@ export function liveDevices(sources: readonly DiskSource[]): LinuxBlockDevice[] 
 
 const noNotes: BlockNotes = { forget: () => {}, write: () => {}, clear: () => {} };
 
-/** Sends what a live capture reads. Of pieces without hashes the blocks that they touch are no longer known. */
-export function sinkOf(sender: ExtentSender, maps: readonly BlockMap[]): PieceSink {
+/** Sends what a live capture reads, and keeps the maps true: blocks around copied pages are no longer known. */
+export function sinkOf(
+  sender: ExtentSender,
+  devices: readonly LinuxBlockDevice[],
+  maps: readonly BlockMap[],
+): PieceSink {
   return {
     send: async (diskIndex, piece) => {
-      const map = maps[diskIndex];
-      if (!map) throw new Error(`Disk ${diskIndex} of the item has no map.`);
-      if (piece.hashes.length > 0 || piece.runs.length === 0) return sender.send(diskIndex, piece, map);
-      const first = Math.floor(piece.offsetBytes / HASH_BLOCK_BYTES) * HASH_BLOCK_BYTES;
-      map.forget(first, piece.offsetBytes + piece.lengthBytes - first);
+      const [device, map] = [devices[diskIndex], maps[diskIndex]];
+      if (!device || !map) throw new Error(`There is no disk ${diskIndex} in the item.`);
+      const { offsetBytes, lengthBytes, hashes, runs } = piece;
+      if (hashes.length > 0 || runs.length === 0) {
+        if (offsetBytes === 0) device.staleHashes.clear();
+        return sender.send(diskIndex, piece, map);
+      }
+      const first = device.staleHashes.forget(offsetBytes, lengthBytes);
+      map.forget(first, offsetBytes + lengthBytes - first);
       return sender.send(diskIndex, piece, noNotes);
     },
     flush: () => sender.flush(),
   };
+}
+
+/** Notes in the maps what is known of blocks that were read again since the last point. */
+export function confirmHashes(devices: readonly LinuxBlockDevice[], maps: readonly BlockMap[]): void {
+  for (const [at, { staleHashes }] of devices.entries())
+    staleHashes.confirm((offsetBytes, hash) => maps[at]?.write(offsetBytes, hash));
+}
+
+/** Reads again what the maps don't know, for the next point. Not worth a failure: what is not known is sent again. */
+export async function refreshHashes(
+  devices: readonly LinuxBlockDevice[],
+  signal: AbortSignal,
+): Promise<void> {
+  for (const { staleHashes, reader } of devices) await staleHashes.refresh(reader, signal).catch(() => {});
 }

@@ -104,6 +104,18 @@ describe.skipIf(reason)(`an agent on live disks${where}`, () => {
     expect(before).toBeGreaterThan(0);
   });
 
+  it('sends next to nothing again after a restart when nothing was written', async () => {
+    await writers.stop();
+    // What was copied for the first point is read again after it, and known from the second on.
+    for (let point = 1; point <= 2; point += 1)
+      await pointLine(await server.createPoint(item.protectedItemId));
+    await agent.kill();
+    agent = new AgentProcess(agentFolder, devices);
+    const { changedBytes, live } = await pointLine(await server.createPoint(item.protectedItemId));
+    expect(live).toHaveProperty('compared');
+    expect(changedBytes).toBeLessThan(2 * MiB); // the agent's own files lie on the disk too
+  });
+
   it('leaves no trace instance behind when it is stopped', async () => {
     expect(await agent.stop()).toBe(0);
     expect(run('ls', ['/sys/kernel/tracing/instances'])).not.toContain(`secondsite-${agent.processId}-`);

@@ -2,6 +2,7 @@ import { compareDisk } from '../compare-disk.ts';
 import type { DiskSource, Piece } from '../disk-source.ts';
 import { inspectBlockDevice, type BlockDevice } from './block-device.ts';
 import { DirectReader, unreadable } from './direct-reader.ts';
+import { StaleHashes } from './stale-hashes.ts';
 import { WriteTracker } from './write-tracker.ts';
 
 /** A disk or partition of this machine, in use while it is copied. Several of them are of one moment by `captureLive`. */
@@ -10,6 +11,7 @@ export class LinuxBlockDevice implements DiskSource {
   readonly device: BlockDevice;
   readonly tracker: WriteTracker;
   readonly reader: DirectReader;
+  readonly staleHashes: StaleHashes;
 
   /**
    * @param options.traceKiB memory for the kernel's trace, per CPU
@@ -20,6 +22,7 @@ export class LinuxBlockDevice implements DiskSource {
     this.device = inspectBlockDevice(path);
     this.tracker = new WriteTracker(this.device, options.traceKiB);
     this.reader = new DirectReader(path);
+    this.staleHashes = new StaleHashes(this.device.sizeBytes);
   }
 
   get path(): string {
