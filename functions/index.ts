@@ -4,6 +4,7 @@ import './http/jobs.ts';
 import './http/mappings.ts';
 import './http/policies.ts';
 import './http/protected-items.ts';
+import './http/update-item.ts';
 import './http/recovery-points.ts';
 import './http/appliances.ts';
 import './http/fabrics.ts';

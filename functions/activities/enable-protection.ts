@@ -1,6 +1,5 @@
 /** What the Enable replication job does. */
 import { z } from 'zod';
-import { type VaultRef } from '../../shared/arm/resource-id.ts';
 import { findAppliance } from '../../shared/fabric/appliance.ts';
 import { ensureApplianceItem } from '../../shared/fabric/appliance-item.ts';
 import { findProgress } from '../../shared/fabric/progress.ts';
@@ -11,12 +10,11 @@ import { checkEnable as check } from '../../shared/protection/prepare-enable.ts'
 import { getItem, itemNotFound } from '../../shared/protection/protected-item-store.ts';
 import { diskRefs, type ProtectedItem } from '../../shared/protection/protected-item.ts';
 import { ensureReplicaContainer } from '../../shared/protection/replica-container.ts';
-import { refuseTarget } from '../../shared/protection/refuse-target.ts';
 import { startCommand } from '../../shared/protection/start-command.ts';
 import { findAnchor } from '../../shared/recovery/recovery-point-store.ts';
-import { VaultStore } from '../../shared/vault/vault.ts';
 import { activity } from '../edge/activity.ts';
 import { services } from '../services.ts';
+import { checkTarget } from './check-target.ts';
 import { ItemInput } from './protected-item.ts';
 
 async function itemOf({ vault, item, jobId }: z.infer<typeof ItemInput>): Promise<ProtectedItem> {
@@ -31,25 +29,6 @@ export const checkEnable = activity('checkEnable', { input: ItemInput, output: z
   await check(services().table, input.vault, item);
   await checkTarget(input.vault, item);
 });
-
-/** Looks at the storage account and network that the request named, as they are now. */
-async function checkTarget(ref: VaultRef, { target }: ProtectedItem): Promise<void> {
-  const storageAccountId = target.storageAccountId ?? target.logStorageAccountId;
-  const virtualNetworkId = target.networkId;
-  if (storageAccountId === undefined && virtualNetworkId === undefined) return;
-  const { table, targetAccess } = services();
-  const { value: vault } = await new VaultStore(table).get(ref);
-  // Imported when it is first needed: the ARM clients are large.
-  const { checkTargetEnvironment } = await import('../../shared/target/target-environment.ts');
-  const question = {
-    storageAccountId,
-    virtualNetworkId,
-    subnetName: target.subnetName,
-    region: vault.location,
-  };
-  const { checks } = await checkTargetEnvironment(await targetAccess(), question);
-  refuseTarget(checks);
-}
 
 const Machine = z.object({
   biosUuid: z.guid(),

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { getJob } from '../../shared/job/job-store.ts';
 import { isOver } from '../../shared/job/job.ts';
 import { forgetItem as forget } from '../../shared/protection/forget-item.ts';
-import { itemBusy } from '../../shared/protection/hold-item.ts';
+import { holdItem, itemBusy } from '../../shared/protection/hold-item.ts';
 import { changeItem, getItem, itemNotFound } from '../../shared/protection/protected-item-store.ts';
 import { type ProtectedItem } from '../../shared/protection/protected-item.ts';
 import {
@@ -65,6 +65,25 @@ export const moveItem = activity(
   async ({ vault, item, jobId, transition }) => {
     const changed = await changeItem(services().table, vault, item, (row) => applied(row, jobId, transition));
     if (changed === undefined) throw itemNotFound(item);
+  },
+);
+
+/**
+ * Takes hold of the item for the job. Done again it changes nothing.
+ * @throws Conflict while another job holds it, ResourceNotFound when it is gone.
+ */
+export const takeItem = activity(
+  'takeItem',
+  {
+    input: ItemInput.extend({ scenario: z.enum(['UpdateVmProperties']), startedAtMs: z.number() }),
+    output: z.void(),
+  },
+  async ({ vault, item, jobId, scenario, startedAtMs }) => {
+    const { table } = services();
+    const row = await getItem(table, vault, item);
+    if (row.protectedItemId !== item.protectedItemId) throw itemNotFound(item);
+    if (row.currentJob?.jobId === jobId) return;
+    await holdItem(table, vault, row, { jobId, scenario, startedAtMs });
   },
 );
 

@@ -4,7 +4,7 @@ import { acceptedResponse } from '../../shared/job/accepted.ts';
 import { jobIdAt } from '../../shared/job/job-id.ts';
 import { ensureJob } from '../../shared/job/job-store.ts';
 import { type JobStart } from '../../shared/job/job.ts';
-import { type ScenarioName } from '../../shared/job/scenario.ts';
+import { type ScenarioName, scenarioOf } from '../../shared/job/scenario.ts';
 import { type Call } from './http-edge.ts';
 import { services } from '../services.ts';
 
@@ -41,6 +41,9 @@ export async function startJob(call: Call<string>, job: NewJob) {
     affected: job.affected ?? {},
     activityId: `${call.context.invocationId} ActivityId: ${jobId}`,
     startedAtMs,
+    ...(scenarioOf(job.scenario).restartable === true && {
+      rerun: { orchestration: job.orchestration, input: job.input },
+    }),
   };
   await startOrchestration(call.durable(), {
     orchestration: job.orchestration,

@@ -1,25 +1,21 @@
 import { type z } from 'zod';
 import { type VaultRef } from '../../shared/arm/resource-id.ts';
-import { getContainer, listAppliances } from '../../shared/fabric/appliance.ts';
-import { findHeartbeat } from '../../shared/fabric/heartbeat.ts';
-import { findProgress, listProgress } from '../../shared/fabric/progress.ts';
+import { getContainer } from '../../shared/fabric/appliance.ts';
 import { jobIdAt } from '../../shared/job/job-id.ts';
 import { affectedObjects } from '../../shared/protection/affected-objects.ts';
 import { findRunningHolder, holdItem } from '../../shared/protection/hold-item.ts';
-import { protectedItemAnswer } from '../../shared/protection/protected-item-answer.ts';
-import { findItem, getItem, listItems } from '../../shared/protection/protected-item-store.ts';
-import { type ItemNames, type ProtectedItem, itemPath } from '../../shared/protection/protected-item.ts';
-import { findAnchor } from '../../shared/recovery/recovery-point-store.ts';
+import { findItem, getItem } from '../../shared/protection/protected-item-store.ts';
+import { type ItemNames, itemPath } from '../../shared/protection/protected-item.ts';
 import { requireVault } from '../../shared/vault/vault.ts';
 import { DisableProtectionBody } from '../../shared/wire/arm-protected-item.ts';
 import { type Call, httpOperation, vaultOf } from '../edge/http-edge.ts';
-import { nextLinkOf, skipTokenOf } from '../edge/next-link.ts';
 import { containerRoute, vaultRoute } from '../edge/route.ts';
 import { type DisableProtectionInput, disableProtection } from '../orchestrations/disable-protection.ts';
 import { handleOf } from '../activities/protected-item.ts';
 import { acceptedJob, startJob } from '../edge/start-job.ts';
 import { services } from '../services.ts';
 import { enableItem } from './enable-item.ts';
+import { itemAnswer, listAnswer } from './item-answer.ts';
 import { operationResults } from './operation-results.ts';
 
 const itemsRoute = `${containerRoute}/replicationProtectedItems` as const;
@@ -101,79 +97,4 @@ async function disable(call: Call<string>, request: { vault: VaultRef; names: It
       waitMinutes: settings.APPLIANCE_WAIT_MINUTES,
     } satisfies z.infer<typeof DisableProtectionInput>,
   });
-}
-
-/** One item, with all that its answer is made of. @throws ResourceNotFound */
-async function itemAnswer(vault: VaultRef, names: ItemNames) {
-  const { table } = services();
-  const item = await getItem(table, vault, names);
-  const appliance = { vault, applianceId: item.applianceId };
-  const { protectedItemId } = item;
-  const [server, heartbeat, progress, anchor] = await Promise.all([
-    getContainer(table, vault, item),
-    findHeartbeat(table, appliance),
-    findProgress(table, appliance, protectedItemId),
-    findAnchor(table, { vault, protectedItemId }),
-  ]);
-  const serverName = server.machine.hostName;
-  return protectedItemAnswer({
-    vault,
-    item,
-    serverName,
-    heartbeat,
-    progress,
-    anchor: anchor?.value,
-    nowMs: Date.now(),
-  });
-}
-
-/** A page of items. What an appliance says of all its items is read once for the page. */
-async function listAnswer(
-  call: Call<string>,
-  vault: VaultRef,
-  container: { fabricName: string; containerName: string } | undefined,
-) {
-  const { table } = services();
-  const page = await listItems(table, vault, {
-    ...(container !== undefined && { container }),
-    continuation: skipTokenOf(call.query),
-  });
-  const items = page.rows.map(({ value }) => value);
-  const told = await toldByAppliances(vault, items);
-  const value = await Promise.all(
-    items.map(async (item) => {
-      const { protectedItemId, applianceId } = item;
-      const of = told.get(applianceId);
-      const anchor = await findAnchor(table, { vault, protectedItemId });
-      return protectedItemAnswer({
-        vault,
-        item,
-        serverName: of?.serverName ?? applianceId,
-        heartbeat: of?.heartbeat,
-        progress: of?.progress.get(protectedItemId),
-        anchor: anchor?.value,
-        nowMs: Date.now(),
-      });
-    }),
-  );
-  return { value, nextLink: nextLinkOf(call.url, page.continuation) };
-}
-
-async function toldByAppliances(vault: VaultRef, items: readonly ProtectedItem[]) {
-  const { table } = services();
-  const wanted = new Set(items.map(({ applianceId }) => applianceId));
-  const appliances = wanted.size === 0 ? [] : await listAppliances(table, vault);
-  const told = await Promise.all(
-    appliances
-      .filter(({ applianceId }) => wanted.has(applianceId))
-      .map(async ({ applianceId, machine }) => {
-        const ref = { vault, applianceId };
-        const [heartbeat, progress] = await Promise.all([
-          findHeartbeat(table, ref),
-          listProgress(table, ref),
-        ]);
-        return [applianceId, { serverName: machine.hostName, heartbeat, progress }] as const;
-      }),
-  );
-  return new Map(told);
 }

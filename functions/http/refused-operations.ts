@@ -56,31 +56,33 @@ const refusals: readonly Refusal[] = [
     ],
   },
   {
-    message: 'A protected item can not be changed yet.',
-    instead: 'Disable its replication and enable it anew with what you want.',
-    operations: [
-      `PATCH ${item}`,
-      `POST ${item}/addDisks`,
-      `POST ${item}/removeDisks`,
-      `POST ${item}/repairReplication`,
-      `POST ${item}/resolveHealthErrors`,
-      `POST ${item}/updateAppliance`,
-      `POST ${item}/updateMobilityService`,
-    ],
+    message:
+      'The disks of a replica log are those it began with: a disk can not be added to it, nor taken out.',
+    instead:
+      'Disable the replication of the machine and enable it anew with the disks you want (disksToInclude).',
+    operations: [`POST ${item}/addDisks`, `POST ${item}/removeDisks`],
+  },
+  {
+    message: 'A resynchronization can not be asked for: the mobility agent compares whole disks by itself.',
+    instead:
+      'It does so after a restart, an overrun of its tracking, or a gap; restart the mobility agent to have it now.',
+    operations: [`POST ${item}/repairReplication`],
+  },
+  {
+    message: 'The mobility agent is not installed or updated by the vault.',
+    instead:
+      'Update the package on the machine; the version then shows in providerSpecificDetails.agentVersion.',
+    operations: [`POST ${item}/updateMobilityService`],
+  },
+  {
+    message: 'Machines can not be moved to another appliance; the real service has this for VMwareV2 only.',
+    instead: 'Disable the replication of the machine and enable it at the other configuration server.',
+    operations: [`POST ${item}/updateAppliance`],
   },
   {
     message: 'Protected items are replicated by one provider; there is none to switch to.',
     instead: 'Nothing has to be done: switching is for the change from classic to modernized appliances.',
     operations: [`POST ${item}/switchProvider`],
-  },
-  {
-    message: 'Jobs can be cancelled, not restarted, resumed or exported, yet.',
-    instead: 'Start the operation again; list replicationJobs for an export.',
-    operations: [
-      'POST replicationJobs/{jobId}/restart',
-      'POST replicationJobs/{jobId}/resume',
-      'POST replicationJobs/export',
-    ],
   },
   {
     message: 'Events are not recorded yet.',

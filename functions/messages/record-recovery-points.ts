@@ -44,6 +44,7 @@ async function startFinalize(
   { item, firstPointAtMs }: { item: ProtectedItem; firstPointAtMs: number },
 ): Promise<void> {
   const jobId = jobIdAt(firstPointAtMs, `finalize/${item.protectedItemId}`);
+  const input: z.infer<typeof FinalizeProtectionInput> = { item: handleOf(item) };
   const start = {
     jobId,
     scenario: 'IrCompletion' as const,
@@ -52,8 +53,8 @@ async function startFinalize(
     affected: affectedObjects(item, item.applianceId),
     activityId: `${item.protectedItemId} ActivityId: ${jobId}`,
     startedAtMs: Date.now(),
+    rerun: { orchestration: finalizeProtection, input },
   };
-  const input: z.infer<typeof FinalizeProtectionInput> = { item: handleOf(item) };
   await startOrchestration(client, { orchestration: finalizeProtection, vault, start, input });
   await ensureJob(services().table, vault, start);
 }

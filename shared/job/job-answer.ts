@@ -7,14 +7,23 @@ import { scenarioOf } from './scenario.ts';
 /** How Site Recovery writes a moment that has not come. */
 const NEVER = '0001-01-01T00:00:00';
 
+/** Where an export of jobs lies, and the token that reads it for an hour. */
+export interface JobExport {
+  blobUri: string;
+  sasToken: string;
+}
+
 /** A job as GET answers it: with tasks and details. */
-export function jobAnswer(vault: VaultRef, job: Job) {
+export function jobAnswer(vault: VaultRef, job: Job, exported?: JobExport) {
   return armResource(vault, [['replicationJobs', job.jobId]], {
     ...summary(job),
     activityId: job.activityId,
     tasks: scenarioOf(job.scenario).tasks.map((task, index) => taskAnswer(task, job.tasks[index])),
     errors: job.errors.map((error) => errorAnswer(job, error)),
-    customDetails: { instanceType: 'AsrJobDetails', affectedObjectDetails: job.affected },
+    customDetails:
+      exported === undefined
+        ? { instanceType: 'AsrJobDetails', affectedObjectDetails: job.affected }
+        : { instanceType: 'ExportJobDetails', affectedObjectDetails: job.affected, ...exported },
   });
 }
 

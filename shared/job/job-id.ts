@@ -22,7 +22,12 @@ export function findJobOrder(jobId: string): string | undefined {
   if (!GUID.test(jobId)) return undefined;
   const id = jobId.toLowerCase();
   const startedAtMs = Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
-  return `${(MAX_MS - startedAtMs).toString(16).padStart(12, '0')}-${id}`;
+  return `${startOrder(startedAtMs)}-${id}`;
+}
+
+/** What the order of jobs begins with that started at this moment. */
+export function startOrder(startedAtMs: number): string {
+  return (MAX_MS - clampMs(startedAtMs)).toString(16).padStart(12, '0');
 }
 
 function clampMs(ms: number): number {

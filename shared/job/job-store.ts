@@ -3,7 +3,7 @@ import { type RowPage, Rows, notFound } from '../store/rows.ts';
 import { type RowKey, rowKey, rowsBelow, vaultPartition } from '../store/row-key.ts';
 import { type Table } from '../store/table.ts';
 import { Job, type JobStart, newJob } from './job.ts';
-import { findJobOrder } from './job-id.ts';
+import { findJobOrder, startOrder } from './job-id.ts';
 
 const kind = 'replicationJobs';
 
@@ -20,13 +20,29 @@ export async function getJob(table: Table, ref: JobRef): Promise<Job> {
   return row.value;
 }
 
+/** Jobs that started in a span of time; both ends belong to it. */
+export interface JobRange {
+  startedFromMs?: number | undefined;
+  startedToMs?: number | undefined;
+}
+
 /** One page of a vault's jobs, newest first. */
 export function listJobs(
   table: Table,
   vault: VaultRef,
-  page?: { most?: number | undefined; continuation?: string | undefined },
+  where: JobRange & { most?: number | undefined; continuation?: string | undefined } = {},
 ): Promise<RowPage<Job>> {
-  return rowsOf(table).page(rowsBelow(vaultPartition(vault), kind), page);
+  const { startedFromMs, startedToMs, ...page } = where;
+  const all = rowsBelow(vaultPartition(vault), kind);
+  return rowsOf(table).page(
+    {
+      ...all,
+      ...(startedToMs !== undefined && { from: `${all.from}${startOrder(startedToMs)}` }),
+      // The order is followed by a hyphen, than which the full stop comes later.
+      ...(startedFromMs !== undefined && { to: `${all.from}${startOrder(startedFromMs)}.` }),
+    },
+    page,
+  );
 }
 
 /** Writes the job's first row; where it is there already, that one stays. */

@@ -39,6 +39,10 @@ export const Job = z.object({
   startedAtMs: z.number(),
   endedAtMs: z.number().optional(),
   cancelRequestedAtMs: z.number().optional(),
+  /** By what it can be run anew; only where its scenario allows that. Holds no secrets. */
+  rerun: z.object({ orchestration: z.string(), input: z.unknown() }).optional(),
+  /** The job that somebody restarted it as. */
+  restartedAs: z.uuid().optional(),
 });
 export type Job = z.infer<typeof Job>;
 
@@ -51,6 +55,7 @@ export const JobStart = Job.pick({
   affected: true,
   activityId: true,
   startedAtMs: true,
+  rerun: true,
 });
 export type JobStart = z.infer<typeof JobStart>;
 
@@ -120,9 +125,17 @@ export function requestCancel(job: Job, atMs: number): Job {
 }
 
 /** What a caller may do with the job now. */
-export function allowedActions(job: Pick<Job, 'scenario' | 'state' | 'cancelRequestedAtMs'>): string[] {
+export function allowedActions(
+  job: Pick<Job, 'scenario' | 'state' | 'cancelRequestedAtMs' | 'rerun' | 'restartedAs'>,
+): string[] {
+  if (job.state === 'Failed' && job.rerun !== undefined && job.restartedAs === undefined) return ['Restart'];
   const running = !isOver(job.state) && job.cancelRequestedAtMs === undefined;
   return running && scenarioOf(job.scenario).cancellable ? ['Cancel'] : [];
+}
+
+/** Somebody restarts a failed job, as `jobId`. The first one who does so stays. */
+export function restartAs(job: Job, jobId: string): Job {
+  return allowedActions(job).includes('Restart') ? { ...job, restartedAs: jobId } : job;
 }
 
 /** The first thing that went wrong; what the caller of the operation is told. */

@@ -130,13 +130,7 @@ function checkProcessServer(input: InMageAzureV2EnableInput, applianceId: string
 
 function planTarget(machine: DiscoveredMachine, input: InMageAzureV2EnableInput): ItemTarget {
   const vmName = input.targetAzureVmName ?? azureNameOf(machine.name);
-  if (!/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/iu.test(vmName)) {
-    throw invalid(
-      `'${vmName.slice(0, 100)}' can not be the name of a virtual machine in Azure.`,
-      'Use 1 to 63 letters, digits and hyphens; begin and end with a letter or digit.',
-      `${field}.targetAzureVmName`,
-    );
-  }
+  checkVmName(vmName, `${field}.targetAzureVmName`);
   if (input.targetAzureNetworkId !== undefined && input.targetAzureSubnetId === undefined) {
     throw invalid(
       'The target network has no subnet with it.',
@@ -144,7 +138,7 @@ function planTarget(machine: DiscoveredMachine, input: InMageAzureV2EnableInput)
       `${field}.targetAzureSubnetId`,
     );
   }
-  const target: Record<keyof ItemTarget, string | undefined> = {
+  const target: Partial<Record<keyof ItemTarget, string | undefined>> = {
     vmName,
     storageAccountId: input.storageAccountId,
     logStorageAccountId: input.logStorageAccountId,
@@ -158,6 +152,16 @@ function planTarget(machine: DiscoveredMachine, input: InMageAzureV2EnableInput)
     enableRdp: input.enableRdpOnTargetOption ?? 'Never',
   };
   return Object.fromEntries(Object.entries(target).filter(([, value]) => value !== undefined)) as ItemTarget;
+}
+
+/** @throws InvalidRequest when Azure takes no such name for a virtual machine; `target` names the field. */
+export function checkVmName(vmName: string, target: string): void {
+  if (/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/iu.test(vmName)) return;
+  throw invalid(
+    `'${vmName.slice(0, 100)}' can not be the name of a virtual machine in Azure.`,
+    'Use 1 to 63 letters, digits and hyphens; begin and end with a letter or digit.',
+    target,
+  );
 }
 
 /** A name for the machine in Azure, from whatever it is called on site. */

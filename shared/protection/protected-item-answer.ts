@@ -9,6 +9,7 @@ import { isoTime, secondsSince } from '../iso-time.ts';
 import { policyPath } from '../policy/policy.ts';
 import { azureContainerId } from '../wire/arm-policy.ts';
 import { type HealthFacts, neverTested, replicationErrors } from './item-health.ts';
+import { nicAnswers } from './nic-answer.ts';
 import { type ItemProgressView, diskAnswers, progressView } from './item-progress.ts';
 import { type ProtectedItem, itemPath } from './protected-item.ts';
 import { allowedOperations } from './transitions.ts';
@@ -112,6 +113,7 @@ function detailsAnswer(view: ItemView) {
     masterTargetId: null,
     ...machineAnswer(item),
     ...targetAnswer(item),
+    ...placeAnswer(item),
     validationErrors: [],
     lastUpdateReceivedTime: isoTime(view.progress?.sentAtMs),
     replicaId: `${item.machine.protectableItemName}_replica_${item.containerName}`,
@@ -175,68 +177,27 @@ function targetAnswer({ target, machine }: ProtectedItem) {
     recoveryAzureVMSize: target.vmSize ?? null,
     recoveryAzureStorageAccount: target.storageAccountId ?? null,
     recoveryAzureLogStorageAccountId: target.logStorageAccountId ?? null,
-    vmNics: machine.nics.map((nic, at) => nicAnswer(nic, target, at === 0)),
+    vmNics: nicAnswers({ target, machine }),
     selectedRecoveryAzureNetworkId: target.networkId ?? null,
-    selectedTfoAzureNetworkId: null,
-    selectedSourceNicId: machine.nics[0]?.mac ?? null,
+    selectedTfoAzureNetworkId: target.tfoNetworkId ?? null,
+    selectedSourceNicId: target.primaryNicId ?? machine.nics[0]?.mac ?? null,
     enableRdpOnTargetOption: target.enableRdp,
     targetVmId: null,
     recoveryAzureResourceGroupId: target.resourceGroupId ?? null,
-    recoveryAvailabilitySetId: null,
-    targetAvailabilityZone: target.availabilityZone ?? null,
-    targetProximityPlacementGroupId: null,
-    useManagedDisks: target.storageAccountId === undefined ? 'true' : 'false',
     licenseType: target.licenseType ?? 'NotSpecified',
-    sqlServerLicenseType: 'NotSpecified',
-    targetVmTags: {},
-    seedManagedDiskTags: null,
-    targetManagedDiskTags: null,
-    targetNicTags: {},
+    sqlServerLicenseType: target.sqlServerLicenseType ?? 'NotSpecified',
   };
 }
 
-function nicAnswer(
-  nic: ProtectedItem['machine']['nics'][number],
-  target: ProtectedItem['target'],
-  isPrimary: boolean,
-) {
+function placeAnswer({ target }: ProtectedItem) {
   return {
-    nicId: nic.mac,
-    replicaNicId: null,
-    sourceNicArmId: null,
-    vMNetworkName: nic.network,
-    recoveryVMNetworkId: target.networkId ?? null,
-    ipConfigs: [
-      {
-        name: null,
-        isPrimary,
-        subnetName: null,
-        staticIPAddress: nic.ipAddress === '' ? null : nic.ipAddress,
-        ipAddressType: 'Dynamic',
-        // The real service's own spelling.
-        isSeletedForFailover: isPrimary,
-        recoverySubnetName: target.subnetName ?? null,
-        recoveryStaticIPAddress: null,
-        recoveryIPAddressType: 'Dynamic',
-        recoveryPublicIPAddressId: null,
-        recoveryLBBackendAddressPoolIds: null,
-        tfoSubnetName: null,
-        tfoStaticIPAddress: null,
-        tfoPublicIPAddressId: null,
-        tfoLBBackendAddressPoolIds: null,
-      },
-    ],
-    selectionType: isPrimary ? 'SelectedByUser' : 'NotSelected',
-    recoveryNetworkSecurityGroupId: null,
-    enableAcceleratedNetworkingOnRecovery: null,
-    tfoVMNetworkId: null,
-    tfoNetworkSecurityGroupId: null,
-    enableAcceleratedNetworkingOnTfo: null,
-    recoveryNicName: null,
-    recoveryNicResourceGroupName: null,
-    reuseExistingNic: false,
-    tfoRecoveryNicName: null,
-    tfoRecoveryNicResourceGroupName: null,
-    tfoReuseExistingNic: false,
+    recoveryAvailabilitySetId: target.availabilitySetId ?? null,
+    targetAvailabilityZone: target.availabilityZone ?? null,
+    targetProximityPlacementGroupId: target.proximityPlacementGroupId ?? null,
+    useManagedDisks: target.storageAccountId === undefined ? 'true' : 'false',
+    targetVmTags: target.vmTags ?? {},
+    seedManagedDiskTags: null,
+    targetManagedDiskTags: null,
+    targetNicTags: {},
   };
 }

@@ -21,14 +21,20 @@ export type ProtectionState = z.infer<typeof ProtectionState>;
 /** The job that holds an item just now. */
 const CurrentJob = z.object({
   jobId: z.uuid(),
-  scenario: z.enum(['EnableDr', 'IrCompletion', 'DisableDr']),
+  scenario: z.enum(['EnableDr', 'IrCompletion', 'DisableDr', 'UpdateVmProperties']),
   startedAtMs: z.number(),
   /** DisableDr: goes on whether or not the appliance answers. */
   force: z.boolean().optional(),
 });
 export type CurrentJob = z.infer<typeof CurrentJob>;
 
-const ItemDisk = z.object({ diskId: z.string(), sizeBytes: z.number(), label: z.string() });
+const ItemDisk = z.object({
+  diskId: z.string(),
+  sizeBytes: z.number(),
+  label: z.string(),
+  /** What its copy in Azure shall be called; by default that follows from the machine's name. */
+  targetDiskName: z.string().optional(),
+});
 export type ItemDisk = z.infer<typeof ItemDisk>;
 
 /** What was known of the machine when its protection was enabled. */
@@ -49,6 +55,24 @@ const ItemMachine = z.object({
 });
 export type ItemMachine = z.infer<typeof ItemMachine>;
 
+/** How one network card shall come up: in a failover, and in a test of it. */
+const ItemNic = z.object({
+  /** The card's MAC address. */
+  nicId: z.string(),
+  isSelected: z.boolean(),
+  recoverySubnetName: z.string().optional(),
+  recoveryStaticIPAddress: z.string().optional(),
+  recoveryNetworkSecurityGroupId: z.string().optional(),
+  recoveryNicName: z.string().optional(),
+  acceleratedOnRecovery: z.boolean().optional(),
+  tfoSubnetName: z.string().optional(),
+  tfoStaticIPAddress: z.string().optional(),
+  tfoNetworkSecurityGroupId: z.string().optional(),
+  tfoNicName: z.string().optional(),
+  acceleratedOnTfo: z.boolean().optional(),
+});
+export type ItemNic = z.infer<typeof ItemNic>;
+
 /** Where the machine shall come up. */
 const ItemTarget = z.object({
   vmName: z.string(),
@@ -62,6 +86,15 @@ const ItemTarget = z.object({
   licenseType: z.string().optional(),
   availabilityZone: z.string().optional(),
   enableRdp: z.string(),
+  /** Network of test failovers. */
+  tfoNetworkId: z.string().optional(),
+  primaryNicId: z.string().optional(),
+  availabilitySetId: z.string().optional(),
+  proximityPlacementGroupId: z.string().optional(),
+  sqlServerLicenseType: z.string().optional(),
+  vmTags: z.record(z.string(), z.string()).optional(),
+  /** Settings of cards; a card that is not among them has none. */
+  nics: z.array(ItemNic).optional(),
 });
 export type ItemTarget = z.infer<typeof ItemTarget>;
 

@@ -47,6 +47,66 @@ export const EnableProtectionBody = z.object({
   }),
 });
 
+const IpConfigInput = z.object({
+  isPrimary: optional(z.boolean()),
+  recoverySubnetName: optional(word),
+  recoveryStaticIPAddress: optional(z.ipv4()),
+  tfoSubnetName: optional(word),
+  tfoStaticIPAddress: optional(z.ipv4()),
+});
+
+const NicInput = z.object({
+  nicId: word,
+  selectionType: optional(z.enum(['NotSelected', 'SelectedByDefault', 'SelectedByUser'])),
+  ipConfigs: optional(z.array(IpConfigInput).max(1, 'a card has one address here')),
+  recoveryNetworkSecurityGroupId: optional(id),
+  enableAcceleratedNetworkingOnRecovery: optional(z.boolean()),
+  recoveryNicName: optional(word),
+  tfoNetworkSecurityGroupId: optional(id),
+  enableAcceleratedNetworkingOnTfo: optional(z.boolean()),
+  tfoNicName: optional(word),
+});
+export type NicInput = z.infer<typeof NicInput>;
+
+/** Body of PATCH replicationProtectedItems/{name}: what is absent stays. */
+export const UpdateProtectedItemBody = z.object({
+  properties: z.object({
+    recoveryAzureVMName: optional(word),
+    recoveryAzureVMSize: optional(word),
+    selectedRecoveryAzureNetworkId: optional(id),
+    selectedTfoAzureNetworkId: optional(id),
+    selectedSourceNicId: optional(word),
+    enableRdpOnTargetOption: optional(z.enum(['Never', 'OnlyOnTestFailover', 'Always'])),
+    vmNics: optional(z.array(NicInput).max(10)),
+    licenseType: optional(z.enum(['NotSpecified', 'NoLicenseType', 'WindowsServer'])),
+    recoveryAvailabilitySetId: optional(id),
+    providerSpecificDetails: optional(
+      z.object({
+        instanceType: z.literal('InMageAzureV2', { error: "must be 'InMageAzureV2'" }),
+        recoveryAzureV1ResourceGroupId: optional(id),
+        recoveryAzureV2ResourceGroupId: optional(id),
+        targetProximityPlacementGroupId: optional(id),
+        targetAvailabilityZone: optional(word),
+        sqlServerLicenseType: optional(word),
+        targetVmTags: optional(
+          z
+            .record(z.string().min(1).max(512), z.string().max(256))
+            .refine((tags) => Object.keys(tags).length <= 50, 'at most 50 tags are possible'),
+        ),
+        vmDisks: optional(z.array(z.object({ diskId: word, targetDiskName: optional(word) })).max(65)),
+      }),
+    ),
+  }),
+});
+export type ProtectedItemChange = z.infer<typeof UpdateProtectedItemBody>['properties'];
+
+/** Body of POST replicationProtectedItems/{name}/resolveHealthErrors. */
+export const ResolveHealthErrorsBody = z.object({
+  properties: z
+    .object({ healthErrors: optional(z.array(z.object({ healthErrorId: optional(word) })).max(1_000)) })
+    .nullish(),
+});
+
 /** Body of POST replicationProtectedItems/{name}/remove. */
 export const DisableProtectionBody = z.object({
   properties: z.object({

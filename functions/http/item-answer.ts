@@ -1,0 +1,87 @@
+/** Protected items as ARM answers them, from all the rows that belong to them. */
+import { type VaultRef } from '../../shared/arm/resource-id.ts';
+import { getContainer, listAppliances } from '../../shared/fabric/appliance.ts';
+import { findHeartbeat } from '../../shared/fabric/heartbeat.ts';
+import { findProgress, listProgress } from '../../shared/fabric/progress.ts';
+import { protectedItemAnswer } from '../../shared/protection/protected-item-answer.ts';
+import { getItem, listItems } from '../../shared/protection/protected-item-store.ts';
+import { type ItemNames, type ProtectedItem } from '../../shared/protection/protected-item.ts';
+import { findAnchor } from '../../shared/recovery/recovery-point-store.ts';
+import { type Call } from '../edge/http-edge.ts';
+import { nextLinkOf, skipTokenOf } from '../edge/next-link.ts';
+import { services } from '../services.ts';
+
+/** One item, with all that its answer is made of. @throws ResourceNotFound */
+export async function itemAnswer(vault: VaultRef, names: ItemNames) {
+  const { table } = services();
+  const item = await getItem(table, vault, names);
+  const appliance = { vault, applianceId: item.applianceId };
+  const { protectedItemId } = item;
+  const [server, heartbeat, progress, anchor] = await Promise.all([
+    getContainer(table, vault, item),
+    findHeartbeat(table, appliance),
+    findProgress(table, appliance, protectedItemId),
+    findAnchor(table, { vault, protectedItemId }),
+  ]);
+  const serverName = server.machine.hostName;
+  return protectedItemAnswer({
+    vault,
+    item,
+    serverName,
+    heartbeat,
+    progress,
+    anchor: anchor?.value,
+    nowMs: Date.now(),
+  });
+}
+
+/** A page of items. What an appliance says of all its items is read once for the page. */
+export async function listAnswer(
+  call: Call<string>,
+  vault: VaultRef,
+  container: { fabricName: string; containerName: string } | undefined,
+) {
+  const { table } = services();
+  const page = await listItems(table, vault, {
+    ...(container !== undefined && { container }),
+    continuation: skipTokenOf(call.query),
+  });
+  const items = page.rows.map(({ value }) => value);
+  const told = await toldByAppliances(vault, items);
+  const value = await Promise.all(
+    items.map(async (item) => {
+      const { protectedItemId, applianceId } = item;
+      const of = told.get(applianceId);
+      const anchor = await findAnchor(table, { vault, protectedItemId });
+      return protectedItemAnswer({
+        vault,
+        item,
+        serverName: of?.serverName ?? applianceId,
+        heartbeat: of?.heartbeat,
+        progress: of?.progress.get(protectedItemId),
+        anchor: anchor?.value,
+        nowMs: Date.now(),
+      });
+    }),
+  );
+  return { value, nextLink: nextLinkOf(call.url, page.continuation) };
+}
+
+async function toldByAppliances(vault: VaultRef, items: readonly ProtectedItem[]) {
+  const { table } = services();
+  const wanted = new Set(items.map(({ applianceId }) => applianceId));
+  const appliances = wanted.size === 0 ? [] : await listAppliances(table, vault);
+  const told = await Promise.all(
+    appliances
+      .filter(({ applianceId }) => wanted.has(applianceId))
+      .map(async ({ applianceId, machine }) => {
+        const ref = { vault, applianceId };
+        const [heartbeat, progress] = await Promise.all([
+          findHeartbeat(table, ref),
+          listProgress(table, ref),
+        ]);
+        return [applianceId, { serverName: machine.hostName, heartbeat, progress }] as const;
+      }),
+  );
+  return new Map(told);
+}
