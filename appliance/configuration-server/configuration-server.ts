@@ -122,6 +122,7 @@ export class ConfigurationServer {
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#receiver.close();
+    await this.discovery.close();
     await this.#runner.close();
     await this.#sender.close();
     await this.#parts.tokens.close();
@@ -144,7 +145,6 @@ export class ConfigurationServer {
       pruneCommands(this.#parts.store, Date.now());
       await delay(discoveryMs, signal);
     }
-    await this.discovery.settled();
   }
 
   #heartbeat(): Heartbeat {

@@ -1,7 +1,10 @@
 import type { Fault } from '../../shared/fault.ts';
 import type { DiscoveryReport } from '../../shared/wire/discovery.ts';
+import { isRetryable } from '../../shared/fault.ts';
 import { log } from '../log.ts';
 import { getCredentials } from './account.ts';
+import { BackOff, delay } from './back-off.ts';
+import { describeMachine } from './machine.ts';
 import { putOutbox, type CheckInNumbers } from './outbox.ts';
 import { inTransaction, type Store } from './store.ts';
 import { faultOf } from './tokens.ts';
@@ -15,18 +18,34 @@ import {
   recordFailed,
   type VCenterAddress,
 } from './vcenter.ts';
-import { discover } from './vsphere/discover.ts';
-import { VSphereClient } from './vsphere/client.ts';
+import { VCenterWatcher } from './vcenter-watcher.ts';
 
 /** Wrong passwords lock accounts: after a refused login the rounds leave the vCenter alone for this long. */
 const refusedLoginPauseMs = 60 * 60 * 1000;
 
-/** Discovers vCenters, one at a time, and puts what it finds into the outbox. */
+/** A watch that held this long was a good one: the next loss is tried again soon. */
+const goodWatchMs = 5 * 60 * 1000;
+const retryMs = { first: 1_000, longest: 15 * 60 * 1000 };
+
+/** How a lost or unreachable vCenter is tried again. */
+interface Retry {
+  backOff: BackOff;
+  isWaiting: boolean;
+  startedAt: number;
+}
+
+/**
+ * Discovers vCenters, one at a time, and puts what it finds into the outbox. Between the rounds each vCenter tells its
+ * changes itself; one that is lost is tried again, ever more seldom.
+ */
 export class DiscoveryRound {
   readonly #store: Store;
   readonly #numbers: CheckInNumbers;
   readonly #onChange: () => void;
   readonly #pausedUntil = new Map<string, number>();
+  readonly #watchers = new Map<string, VCenterWatcher>();
+  readonly #retries = new Map<string, Retry>();
+  readonly #closing = new AbortController();
   #last: Promise<unknown> = Promise.resolve();
 
   /** @param onChange called when the outbox or the state of a vCenter changed */
@@ -54,6 +73,7 @@ export class DiscoveryRound {
   /** A round over all vCenters: on schedule, those whose login was refused are left out for a while. */
   async discoverAll(why: 'schedule' | 'request'): Promise<Fault[]> {
     const faults: Fault[] = [];
+    await this.#inTurn(async () => this.#unwatchRemoved());
     for (const { vCenterName } of listVCenters(this.#store)) {
       if (why === 'schedule' && performance.now() < (this.#pausedUntil.get(vCenterName) ?? 0)) continue;
       const fault = await this.#inTurn(async () => this.#discoverKnown(vCenterName));
@@ -67,9 +87,12 @@ export class DiscoveryRound {
     this.#pausedUntil.clear();
   }
 
-  /** Resolves when what is under way has ended. */
-  async settled(): Promise<void> {
-    await this.#last;
+  /** Hears no more changes; resolves when what is under way has ended. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#inTurn(async () => {
+      for (const vCenterName of this.#watchers.keys()) await this.#unwatch(vCenterName);
+    });
   }
 
   async #discoverKnown(vCenterName: string): Promise<Fault | undefined> {
@@ -85,25 +108,83 @@ export class DiscoveryRound {
       if (fault.code === 'AuthenticationFailed') {
         this.#pausedUntil.set(vCenterName, performance.now() + refusedLoginPauseMs);
       }
-      log.warn('A vCenter could not be discovered.', {
-        vCenterName,
-        code: fault.code,
-        message: fault.message,
-      });
-      recordFailed(this.#store, vCenterName, fault, Date.now());
-      this.#onChange();
+      this.#failed(vCenterName, vCenter.fault, fault);
       return fault;
     }
   }
 
+  #failed(vCenterName: string, before: Fault | undefined, fault: Fault): void {
+    if (before?.message !== fault.message) {
+      const { code, message } = fault;
+      log.warn('A vCenter could not be discovered.', { vCenterName, code, message });
+    }
+    recordFailed(this.#store, vCenterName, fault, Date.now());
+    this.#onChange();
+    if (isRetryable(fault)) void this.#retry(vCenterName);
+  }
+
+  /** Reads everything anew, and keeps the session for what changes from then on. */
   async #discover(vCenter: VCenterAddress, fingerprint: string | undefined): Promise<DiscoveryReport> {
-    const { userName, password } = getCredentials(this.#store, vCenter.accountId);
-    const { address: host, port } = vCenter;
-    const client = await VSphereClient.connect({ host, port, user: userName, password, fingerprint });
-    try {
-      return await discover(client, vCenter.vCenterName);
-    } finally {
-      await client.close();
+    const { vCenterName, address: host, port, accountId } = vCenter;
+    const { userName: user, password } = getCredentials(this.#store, accountId);
+    await this.#unwatch(vCenterName);
+    const watcher = await VCenterWatcher.start({
+      vCenterName,
+      settings: { host, port, user, password, fingerprint },
+      ownBiosUuid: describeMachine().biosId,
+      onReport: (report) => this.#heard(report),
+      onLost: (error) => this.#lost(vCenterName, error),
+    });
+    this.#watchers.set(vCenterName.toLowerCase(), watcher);
+    this.#retryOf(vCenterName).startedAt = performance.now();
+    return watcher.first;
+  }
+
+  #heard(report: DiscoveryReport): void {
+    if (findVCenter(this.#store, report.vCenterName) !== undefined) this.#keep(report, () => undefined);
+    else void this.#inTurn(async () => this.#unwatchRemoved());
+  }
+
+  #lost(vCenterName: string, error: unknown): void {
+    this.#watchers.delete(vCenterName.toLowerCase());
+    const { code, message } = faultOf(error);
+    log.warn('A vCenter tells its changes no more.', { vCenterName, code, message });
+    const retry = this.#retryOf(vCenterName);
+    if (performance.now() - retry.startedAt > goodWatchMs) retry.backOff.reset();
+    void this.#retry(vCenterName);
+  }
+
+  /** Discovers again after a while, unless that is going to happen already. */
+  async #retry(vCenterName: string): Promise<void> {
+    const retry = this.#retryOf(vCenterName);
+    if (retry.isWaiting) return;
+    retry.isWaiting = true;
+    await delay(retry.backOff.nextMs(), this.#closing.signal);
+    retry.isWaiting = false;
+    if (this.#closing.signal.aborted || this.#watchers.has(vCenterName.toLowerCase())) return;
+    await this.#inTurn(async () => this.#discoverKnown(vCenterName));
+  }
+
+  #retryOf(vCenterName: string): Retry {
+    const key = vCenterName.toLowerCase();
+    const known = this.#retries.get(key);
+    if (known !== undefined) return known;
+    const backOff = new BackOff(retryMs.first, retryMs.longest);
+    const retry = { backOff, isWaiting: false, startedAt: 0 };
+    this.#retries.set(key, retry);
+    return retry;
+  }
+
+  async #unwatch(vCenterName: string): Promise<void> {
+    const key = vCenterName.toLowerCase();
+    const watcher = this.#watchers.get(key);
+    this.#watchers.delete(key);
+    await watcher?.close();
+  }
+
+  async #unwatchRemoved(): Promise<void> {
+    for (const vCenterName of this.#watchers.keys()) {
+      if (findVCenter(this.#store, vCenterName) === undefined) await this.#unwatch(vCenterName);
     }
   }
 

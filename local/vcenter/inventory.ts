@@ -54,6 +54,8 @@ const Machine = z.object({
   cpus: z.int().positive().max(768).default(2),
   memoryMB: z.int().positive().default(2048),
   template: z.boolean().default(false),
+  /** Path of folders below the datacenter's: 'Production/Web'. Slashes in a folder's own name can't be told here. */
+  folder: z.string().min(1).max(800).optional(),
   /** The guest's own name; with it VMware Tools count as running in a machine that is on. */
   hostName: z.string().min(1).max(255).optional(),
   /** What the account may: read everything, only list it, or not see it. */
@@ -76,6 +78,8 @@ export const VCenterInventory = z.object({
   administrator: z.object({ user: z.string().min(1), password: z.string().min(1) }).optional(),
   datacenter: z.string().min(1).max(80).default('Datacenter'),
   host: z.string().min(1).max(80).default('esx1.local'),
+  /** The cluster that the host belongs to; left out, it stands alone. */
+  cluster: z.string().min(1).max(80).optional(),
   datastore: z.string().min(1).max(80).default('datastore1'),
   machines: z.array(Machine).max(50_000),
 });

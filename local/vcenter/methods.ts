@@ -7,12 +7,17 @@ import type { Authorization, Caller } from './authorization.ts';
 import type { Inventory } from './inventory.ts';
 import { isSame, type Session, type Sessions } from './sessions.ts';
 import { leaf, reference, SoapFault, type SoapCall } from './soap.ts';
+import { createFilter, waitForUpdates } from './updates.ts';
 
 /** What a call acts on. */
 export interface CallContext {
   inventory: Inventory;
   sessions: Sessions;
   authorization: Authorization;
+  /** The inventory as the file has it when it is called. */
+  current: () => Promise<Inventory>;
+  /** The client went away. */
+  signal: AbortSignal;
   /** Of the request's cookie. */
   session: Session | undefined;
 }
@@ -26,7 +31,7 @@ export interface CallResult {
 const maxViews = 100;
 
 /** Runs one call. @throws SoapFault as vSphere would. */
-export function runCall(call: SoapCall, context: CallContext): CallResult {
+export async function runCall(call: SoapCall, context: CallContext): Promise<CallResult> {
   switch (call.method) {
     case 'RetrieveServiceContent':
       return { content: serviceContent(context.inventory) };
@@ -35,12 +40,12 @@ export function runCall(call: SoapCall, context: CallContext): CallResult {
     case 'Login':
       return logIn(call.parameters, context);
     default:
-      return { content: runInSession(call, context) };
+      return { content: await runInSession(call, context) };
   }
 }
 
-function runInSession(call: SoapCall, context: CallContext): string {
-  const { session, sessions, inventory, authorization } = context;
+async function runInSession(call: SoapCall, context: CallContext): Promise<string> {
+  const { session, sessions, inventory, authorization, current, signal } = context;
   if (session === undefined) {
     throw new SoapFault(
       'NotAuthenticated',
@@ -54,6 +59,13 @@ function runInSession(call: SoapCall, context: CallContext): string {
       return '';
     case 'CreateContainerView':
       return createView(call.parameters, session);
+    case 'CreateFilter':
+      return createFilter(call.parameters, session);
+    case 'DestroyPropertyFilter':
+      session.filters.delete(call.on);
+      return '';
+    case 'WaitForUpdatesEx':
+      return waitForUpdates(call.parameters, { session, current, signal });
     case 'DestroyView':
       session.views.delete(call.on);
       return '';

@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto';
 import { devicesOf } from './devices.ts';
 import type { Inventory, InventoryMachine } from './inventory.ts';
 import { escapeName } from './names.ts';
+import { folderMoref, isKindOf, isPlaceProperty, place, placesOf, referenceValue } from './places.ts';
 import { leaf } from './soap.ts';
 import { escapeXml } from '../../shared/xml.ts';
 
@@ -50,6 +52,8 @@ const machineProperties: Readonly<Record<string, Value>> = {
   'guest.hostName': whileRunning(({ hostName }) => text(hostName)),
   'guest.ipAddress': whileRunning(({ nics }) => text(nics.flatMap((nic) => nic.ipAddresses)[0])),
   'guest.net': whileRunning((machine) => val('ArrayOfGuestNicInfo', guestNics(machine))),
+  'config.changeVersion': (machine) => text(changeVersionOf(machine)),
+  parent: ({ folder }) => referenceValue('Folder', folderMoref(folder)),
   datastore: () =>
     val(
       'ArrayOfManagedObjectReference',
@@ -64,7 +68,7 @@ const configured = /^(config|guest)\./u;
 export function isProperty(type: string, path: string): boolean {
   if (type === 'VirtualMachine') return Object.hasOwn(machineProperties, path);
   if (type === 'AuthorizationManager') return path === 'roleList';
-  return path === 'name' || (path === 'vm' && (type === 'HostSystem' || type === 'Datastore'));
+  return isPlaceProperty(type, path);
 }
 
 /** Whether a user is the inventory's administrator, who sees everything. */
@@ -78,12 +82,12 @@ export function objectsOf(inventory: Inventory, types: readonly string[], user: 
   const all = isAdministrator(user, inventory);
   // vSphere names machines there that the user may not see
   const vm = val('ArrayOfManagedObjectReference', inventory.machines.map(machineReference).join(''));
-  if (types.includes('HostSystem')) objects.push(named('HostSystem', 'host-1', inventory.host, vm));
-  if (types.includes('Datastore')) objects.push(named('Datastore', 'datastore-1', inventory.datastore, vm));
-  if (types.includes('Datacenter')) objects.push(named('Datacenter', 'datacenter-1', inventory.datacenter));
+  objects.push(
+    ...placesOf(inventory, vm).filter(({ type }) => types.some((wanted) => isKindOf(type, wanted))),
+  );
   if (types.includes('Network')) {
     const names = new Set(inventory.machines.flatMap(({ nics }) => nics.map(({ network }) => network)));
-    [...names].forEach((name, index) => objects.push(named('Network', `network-${index + 1}`, name)));
+    [...names].forEach((name, index) => objects.push(place('Network', `network-${index + 1}`, { name })));
   }
   if (types.includes('VirtualMachine')) {
     const visible = inventory.machines.filter(({ access }) => all || access !== 'none');
@@ -92,11 +96,6 @@ export function objectsOf(inventory: Inventory, types: readonly string[], user: 
     }
   }
   return objects;
-}
-
-function named(type: string, moref: string, name: string, vm?: string): VCenterObject {
-  const properties: Record<string, string | undefined> = { name: text(escapeName(name)), vm };
-  return { type, moref, denied: false, property: (path) => properties[path] };
 }
 
 function machineReference({ moref }: InventoryMachine): string {
@@ -111,6 +110,11 @@ function machineObject(machine: InventoryMachine, inventory: Inventory): Omit<VC
     property: (path) =>
       isAway && configured.test(path) ? undefined : machineProperties[path]?.(machine, inventory),
   };
+}
+
+/** Changes with the machine's configuration, as vSphere's does. */
+function changeVersionOf(machine: InventoryMachine): string {
+  return createHash('sha256').update(JSON.stringify(machine)).digest('hex').slice(0, 16);
 }
 
 function hasTools({ powerState, hostName }: InventoryMachine): boolean {

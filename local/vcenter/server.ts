@@ -9,7 +9,7 @@ import {
   type CertifiedKey,
 } from '../../shared/certificate.ts';
 import { Authorization } from './authorization.ts';
-import { InventoryFile } from './inventory.ts';
+import { InventoryFile, type Inventory } from './inventory.ts';
 import { runCall } from './methods.ts';
 import { Sessions } from './sessions.ts';
 import { readCall, SoapFault, writeAnswer, writeFault } from './soap.ts';
@@ -88,6 +88,8 @@ async function answer(
     response.writeHead(404, { connection: 'close' }).end();
     return;
   }
+  const left = new AbortController();
+  response.once('close', () => left.abort());
   const body = await readBody(request);
   if (body === undefined) {
     response.writeHead(413, { connection: 'close' }).end();
@@ -96,7 +98,9 @@ async function answer(
   try {
     const call = readCall(body);
     const session = served.sessions.find(request.headers.cookie);
-    const result = runCall(call, { ...served, inventory: await served.inventory.current(), session });
+    const current = async (): Promise<Inventory> => served.inventory.current();
+    const { signal } = left;
+    const result = await runCall(call, { ...served, inventory: await current(), current, signal, session });
     if (result.began !== undefined) {
       const cookie = `vmware_soap_session="${result.began.id}"; Path=/; HttpOnly; Secure`;
       response.setHeader('set-cookie', cookie);

@@ -10,6 +10,20 @@ export interface Session {
   views: Map<string, string[]>;
   /** Retrievals that have more pages, by token. */
   pages: Map<string, Pages>;
+  /** What it wants to hear changes of. */
+  filters: Map<string, Filter>;
+  /** The last version of changes given. */
+  updatesVersion: number;
+}
+
+/** What a client wants to hear changes of, and what it knows. */
+export interface Filter {
+  /** Of the view it is over. */
+  types: readonly string[];
+  paths: ReadonlyMap<string, readonly string[]>;
+  seen: Map<string, { type: string; values: ReadonlyMap<string, string | undefined> }>;
+  /** Updates that the client was not told yet. */
+  waiting: string[];
 }
 
 /** What is left of a retrieval. */
@@ -30,7 +44,15 @@ export class Sessions {
 
   /** Begins a session; where too many are open, the one unused for longest ends. */
   begin(user: string): Session {
-    const session = { id: randomUUID(), user, lastUsedMs: Date.now(), views: new Map(), pages: new Map() };
+    const session: Session = {
+      id: randomUUID(),
+      user,
+      lastUsedMs: Date.now(),
+      views: new Map(),
+      pages: new Map(),
+      filters: new Map(),
+      updatesVersion: 0,
+    };
     this.#sessions.set(session.id, session);
     for (const id of this.#sessions.keys()) {
       if (this.#sessions.size <= maxSessions) break;

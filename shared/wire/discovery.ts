@@ -91,6 +91,11 @@ export const DiscoveredMachine = z.object({
   /** All addresses, the primary one first. */
   ipAddresses: z.array(IpAddress).max(DiscoveryLimits.ipAddresses),
   host: z.object({ moref: Moref, name: Name }).optional(),
+  /** Name of the host's cluster; none for a host that stands alone. */
+  cluster: Name.optional(),
+  datacenter: Name.optional(),
+  /** Path of folders in the datacenter, slashes between: 'Production/Web'. None at the top and in a vApp. */
+  folder: Name.optional(),
   datastores: z.array(Name).max(DiscoveryLimits.datastores),
   /** Empty for a machine without disks: it is reported, it cannot be protected. */
   disks: z.array(DiscoveredDisk).max(DiscoveryLimits.disks),

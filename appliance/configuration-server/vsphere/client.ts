@@ -12,7 +12,7 @@ import {
   type Reference,
   type ServiceContent,
 } from './service-content.ts';
-import { defaultLimits, SoapTransport, type TransportLimits } from './soap-transport.ts';
+import { defaultLimits, SoapTransport, type SoapRequest, type TransportLimits } from './soap-transport.ts';
 import { VSphereError } from './vsphere-error.ts';
 
 /** Which server, with which account. */
@@ -32,18 +32,26 @@ export type Selection = Readonly<Record<string, readonly string[]>>;
 
 // Objects in one page: few enough that a page of large machines stays small, many enough that round trips don't count.
 const pageObjects = 250;
+const farewellMs = 3_000;
 
 /**
  * A session on a vCenter Server or an ESXi host. It counts against the server's sessions until it is closed.
  * Calls go one after another.
  */
 export class VSphereClient {
+  readonly #settings: VSphereSettings;
   readonly #transport: SoapTransport;
   readonly #service: ServiceContent;
   #session: string | undefined;
   #sessionKey = '';
 
-  private constructor(transport: SoapTransport, service: ServiceContent, session: string | undefined) {
+  private constructor(
+    settings: VSphereSettings,
+    transport: SoapTransport,
+    service: ServiceContent,
+    session: string | undefined,
+  ) {
+    this.#settings = settings;
     this.#transport = transport;
     this.#service = service;
     this.#session = session;
@@ -62,7 +70,12 @@ export class VSphereClient {
         envelope: retrieveServiceContent,
         session: undefined,
       });
-      const client = new VSphereClient(transport, readServiceContent(body, transport.address), session);
+      const client = new VSphereClient(
+        settings,
+        transport,
+        readServiceContent(body, transport.address),
+        session,
+      );
       await client.#logIn(user, password);
       return client;
     } catch (error) {
@@ -102,14 +115,17 @@ export class VSphereClient {
    * @throws VSphereError Unreachable, NoPermission, BadAnswer, SessionEnded, ServerFault.
    */
   async collect(selection: Selection, onObject: (object: ObjectContent) => void): Promise<void> {
-    const view = await this.#createView(Object.keys(selection));
+    const view = await this.createView(Object.keys(selection));
     const pager = new Pager(this.address, onObject);
     let token = await pager.read((onElement) => this.#retrieve(view, selection, onElement));
     while (token !== undefined) {
       const next = `<token>${escapeXml(token)}</token>`;
       token = await pager.read(async (onElement) => {
         const collector = this.#service.propertyCollector;
-        return this.#call('ContinueRetrievePropertiesEx', collector, { parameters: next, onElement });
+        return this.#call('ContinueRetrievePropertiesEx', collector, {
+          parameters: next,
+          cut: { name: 'objects', onElement },
+        });
       });
     }
     await this.#call('DestroyView', view, {});
@@ -125,14 +141,40 @@ export class VSphereClient {
     let found: ObjectContent | undefined;
     await this.#call('RetrievePropertiesEx', this.#service.propertyCollector, {
       parameters: `<specSet>${propertySet(type, paths)}<objectSet>${reference('obj', object)}</objectSet></specSet><options/>`,
-      onElement: (element) => (found = readObjectContent(element)),
+      cut: { name: 'objects', onElement: (element) => (found = readObjectContent(element)) },
     });
     return found;
   }
 
   /** Calls a method of vSphere's. @throws VSphereError */
-  async call(method: string, on: Reference, parameters: string): Promise<XmlElement> {
-    return this.#call(method, on, { parameters });
+  async call(
+    method: string,
+    on: Reference,
+    parameters: string,
+    cut?: SoapRequest['cut'],
+  ): Promise<XmlElement> {
+    return this.#call(method, on, { parameters, cut });
+  }
+
+  /** Closes the connection at once, whatever is under way on it; the server ends the session when it finds it idle. */
+  destroy(): void {
+    this.#transport.close();
+  }
+
+  /** Closes the connection at once and logs out over another, for a few seconds at most. */
+  async abandon(): Promise<void> {
+    this.destroy();
+    const { host, port } = this.#settings;
+    const limits = { ...defaultLimits, connectMs: farewellMs, idleMs: farewellMs, callMs: farewellMs };
+    const transport = new SoapTransport({ host, port, fingerprint: this.fingerprint }, limits);
+    const body = `<Logout xmlns="urn:vim25">${reference('_this', this.#service.sessionManager)}</Logout>`;
+    try {
+      await transport.send({ envelope: envelopeOf(body), session: this.#session });
+    } catch (error) {
+      if (!(error instanceof VSphereError)) throw error; // a server that is gone ends the session itself
+    } finally {
+      transport.close();
+    }
   }
 
   /** Logs out and closes the connection. A server that is gone is no error: it ends the session itself. */
@@ -155,7 +197,8 @@ export class VSphereClient {
     }
   }
 
-  async #createView(types: string[]): Promise<Reference> {
+  /** Makes a view of all objects of some types that the account may see. @throws VSphereError */
+  async createView(types: string[]): Promise<Reference> {
     const { viewManager, rootFolder } = this.#service;
     const parameters = [
       reference('container', rootFolder),
@@ -168,24 +211,24 @@ export class VSphereClient {
 
   async #retrieve(view: Reference, selection: Selection, onElement: (object: XmlElement) => void) {
     const propSets = Object.entries(selection).map(([type, paths]) => propertySet(type, paths));
-    const objectSet = `<objectSet>${reference('obj', view)}<skip>true</skip>\
-<selectSet xsi:type="TraversalSpec"><name>view</name><type>ContainerView</type><path>view</path><skip>false</skip>\
-</selectSet></objectSet>`;
-    const parameters = `<specSet>${propSets.join('')}${objectSet}</specSet>\
+    const parameters = `<specSet>${propSets.join('')}${viewSet(view)}</specSet>\
 <options><maxObjects>${pageObjects}</maxObjects></options>`;
-    return this.#call('RetrievePropertiesEx', this.#service.propertyCollector, { parameters, onElement });
+    return this.#call('RetrievePropertiesEx', this.#service.propertyCollector, {
+      parameters,
+      cut: { name: 'objects', onElement },
+    });
   }
 
   /** Returns the `…Response` element. */
   async #call(
     method: string,
     on: Reference,
-    { parameters = '', onElement }: { parameters?: string; onElement?: (object: XmlElement) => void },
+    { parameters = '', cut }: { parameters?: string; cut?: SoapRequest['cut'] },
   ): Promise<XmlElement> {
     const { body, session } = await this.#transport.send({
       envelope: envelopeOf(`<${method} xmlns="urn:vim25">${reference('_this', on)}${parameters}</${method}>`),
       session: this.#session,
-      onObject: onElement,
+      cut,
     });
     this.#session = session ?? this.#session;
     return readResponse(body, method, this.address);
@@ -224,6 +267,14 @@ class Pager {
   }
 }
 
-function propertySet(type: string, paths: readonly string[]): string {
+/** Some properties of all objects of a type. */
+export function propertySet(type: string, paths: readonly string[]): string {
   return `<propSet><type>${type}</type>${paths.map((path) => `<pathSet>${path}</pathSet>`).join('')}</propSet>`;
+}
+
+/** All objects that a view shows. */
+export function viewSet(view: Reference): string {
+  return `<objectSet>${reference('obj', view)}<skip>true</skip>\
+<selectSet xsi:type="TraversalSpec"><name>view</name><type>ContainerView</type><path>view</path><skip>false</skip>\
+</selectSet></objectSet>`;
 }

@@ -1,6 +1,7 @@
 import { DiscoveryLimits, type DiscoveredDisk, type DiscoveredNic } from '../../../shared/wire/discovery.ts';
 import type { XmlElement } from '../../../shared/xml.ts';
 import { unescapeName } from './guest-os.ts';
+import type { Places } from './places.ts';
 
 /** Reads a machine's disks out of its virtual devices, in the order of their keys. */
 export function readDisks(devices: readonly XmlElement[]): DiscoveredDisk[] {
@@ -53,7 +54,7 @@ function backingKind(type: string): DiscoveredDisk['backing'] {
 export function readNics(
   devices: readonly XmlElement[],
   guestNics: readonly XmlElement[],
-  names: ReadonlyMap<string, string>,
+  places: Places,
 ): DiscoveredNic[] {
   return devices
     .filter((device) => device.child('macAddress') !== undefined)
@@ -67,23 +68,19 @@ export function readNics(
         key,
         label: labelOf(device),
         mac,
-        network: networkOf(device, seen, names),
+        network: networkOf(device, seen, places),
         connected: textOf(device.child('connectable'), 'connected') === 'true',
         ipAddresses: distinct(seen.flatMap(addressesOf)).slice(0, DiscoveryLimits.ipAddresses),
       };
     });
 }
 
-function networkOf(
-  device: XmlElement,
-  seen: readonly XmlElement[],
-  names: ReadonlyMap<string, string>,
-): string {
+function networkOf(device: XmlElement, seen: readonly XmlElement[], places: Places): string {
   const backing = device.child('backing');
   // A distributed port group's key is its object's id.
   const group = textOf(backing?.child('port'), 'portgroupKey');
   const name =
-    names.get(group) ||
+    places.name(group) ||
     textOf(backing, 'deviceName') ||
     textOf(seen[0], 'network') ||
     group ||

@@ -3,6 +3,7 @@ import type { XmlElement } from '../../../shared/xml.ts';
 import { osTypeOf, unescapeName } from './guest-os.ts';
 import { addressesOf, distinct, readDisks, readNics } from './hardware.ts';
 import type { ObjectContent } from './object-content.ts';
+import type { Places } from './places.ts';
 
 /** What discovery reads of a machine, and nothing more: the answer's size is the time it takes. */
 export const machineProperties = [
@@ -28,11 +29,9 @@ export const machineProperties = [
   'guest.toolsRunningStatus',
   'guest.toolsVersionStatus2',
   'datastore',
+  'parent',
 ] as const;
 type MachineProperty = (typeof machineProperties)[number];
-
-/** Names of hosts, datastores and networks by their ids. */
-export type Names = ReadonlyMap<string, string>;
 
 /** A machine, or why it could not be described. */
 export type MachineReading =
@@ -41,7 +40,7 @@ export type MachineReading =
   | { kind: 'leftOut'; moref: string; name: string; reason: string };
 
 /** Describes one VirtualMachine object. */
-export function readMachine(object: ObjectContent, names: Names): MachineReading {
+export function readMachine(object: ObjectContent, places: Places): MachineReading {
   const text = (path: MachineProperty): string => object.properties.get(path)?.text ?? '';
   if (text('config.template') === 'true') return { kind: 'template' };
   const name = unescapeName(text('name'));
@@ -53,7 +52,7 @@ export function readMachine(object: ObjectContent, names: Names): MachineReading
   });
   const lacking = whatIsLacking(object, text('runtime.connectionState'));
   if (lacking !== undefined) return leftOut(lacking);
-  const parsed = DiscoveredMachine.safeParse(describe(object, names, name));
+  const parsed = DiscoveredMachine.safeParse(describe(object, places, name));
   if (parsed.success) return { kind: 'machine', machine: parsed.data };
   const fields = distinct(parsed.error.issues.map((issue) => issue.path.join('.')));
   return leftOut(`vSphere gives values for it that are none: ${fields.slice(0, 5).join(', ')}`);
@@ -75,7 +74,7 @@ function whatIsLacking(object: ObjectContent, connectionState: string): string |
 
 function describe(
   object: ObjectContent,
-  names: Names,
+  places: Places,
   name: string,
 ): Record<keyof DiscoveredMachine, unknown> {
   const property = (path: MachineProperty): XmlElement | undefined => object.properties.get(path);
@@ -83,6 +82,7 @@ function describe(
   const devices = items(property('config.hardware.device'));
   const guestNics = items(property('guest.net'));
   const guestId = text('guest.guestId') || text('config.guestId');
+  const host = text('runtime.host');
   const addresses = [text('guest.ipAddress'), ...guestNics.flatMap(addressesOf)].filter(Boolean);
   return {
     moref: object.moref,
@@ -100,10 +100,12 @@ function describe(
     toolsState: toolsState(text('guest.toolsRunningStatus'), text('guest.toolsVersionStatus2')),
     hostName: text('guest.hostName').slice(0, DiscoveryLimits.nameLength) || undefined,
     ipAddresses: distinct(addresses).slice(0, DiscoveryLimits.ipAddresses),
-    host: hostOf(text('runtime.host'), names),
-    datastores: items(property('datastore')).map((moref) => names.get(moref.text) ?? moref.text),
+    host: host === '' ? undefined : { moref: host, name: places.name(host) ?? host },
+    cluster: places.clusterOf(host),
+    ...pathOf(places, text('parent')),
+    datastores: items(property('datastore')).map(({ text: moref }) => places.name(moref) ?? moref),
     disks: readDisks(devices),
-    nics: readNics(devices, guestNics, names),
+    nics: readNics(devices, guestNics, places),
   };
 }
 
@@ -112,8 +114,9 @@ function items(array: XmlElement | undefined): XmlElement[] {
   return array?.elements().map(({ element }) => element) ?? [];
 }
 
-function hostOf(moref: string, names: Names): DiscoveredMachine['host'] {
-  return moref === '' ? undefined : { moref, name: names.get(moref) ?? moref };
+function pathOf(places: Places, parent: string): Record<'datacenter' | 'folder', string | undefined> {
+  const { datacenter, folder } = places.pathOf(parent);
+  return { datacenter, folder };
 }
 
 function toolsState(running: string, version: string): DiscoveredMachine['toolsState'] {

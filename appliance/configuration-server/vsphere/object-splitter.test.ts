@@ -19,7 +19,7 @@ describe('splitting an answer into its objects', () => {
       property(array(piece), cuts, (pieces, lengths) => {
         const text = `<r>${pieces.join('')}</r>`;
         const objects: string[] = [];
-        const splitter = new ObjectSplitter(1000, (xml) => objects.push(xml));
+        const splitter = new ObjectSplitter('objects', 1000, (xml) => objects.push(xml));
         for (let at = 0, turn = 0; at < text.length; turn += 1) {
           const length = lengths[turn % lengths.length] ?? 1;
           splitter.push(text.slice(at, at + length));
@@ -32,13 +32,13 @@ describe('splitting an answer into its objects', () => {
   });
 
   it('refuses a document type that comes in two chunks', () => {
-    const splitter = new ObjectSplitter(1000, () => undefined);
+    const splitter = new ObjectSplitter('objects', 1000, () => undefined);
     splitter.push('<');
     expect(() => splitter.push('!DOCTYPE a>')).toThrow('refused');
   });
 
   it('refuses an answer that ends within an object', () => {
-    const splitter = new ObjectSplitter(1000, () => undefined);
+    const splitter = new ObjectSplitter('objects', 1000, () => undefined);
     splitter.push('<r><objects><a>');
     expect(() => splitter.end()).toThrow('ends within');
   });

@@ -1,14 +1,13 @@
 import { XmlError } from '../../../shared/xml.ts';
 
-const OPEN = '<objects';
-const CLOSE = '</objects>';
-
 /**
- * Cuts the `objects` elements out of a property collector's answer while it arrives, so that tens of thousands of
+ * Cuts the elements of one name (`objects`, say) out of a property collector's answer while it arrives, so that tens of thousands of
  * machines never stand in memory as one text or one tree. It needs no parser for that: in XML without comments
  * and CDATA, which are refused here, a '<' always begins a tag.
  */
 export class ObjectSplitter {
+  readonly #open: string;
+  readonly #close: string;
   readonly #maxChars: number;
   readonly #onObject: (xml: string) => void;
   /** What came and is neither an object that ended nor known to be outside of any. */
@@ -21,7 +20,9 @@ export class ObjectSplitter {
   #last = '';
 
   /** `maxChars` bounds one object, and apart from that everything outside of objects. */
-  constructor(maxChars: number, onObject: (xml: string) => void) {
+  constructor(name: string, maxChars: number, onObject: (xml: string) => void) {
+    this.#open = `<${name}`;
+    this.#close = `</${name}>`;
     this.#maxChars = maxChars;
     this.#onObject = onObject;
   }
@@ -46,12 +47,12 @@ export class ObjectSplitter {
   }
 
   #takeObject(): boolean {
-    const close = this.#pending.indexOf(CLOSE, this.#searched);
+    const close = this.#pending.indexOf(this.#close, this.#searched);
     if (close === -1) {
-      this.#searched = Math.max(0, this.#pending.length - CLOSE.length);
+      this.#searched = Math.max(0, this.#pending.length - this.#close.length);
       return false;
     }
-    const end = close + CLOSE.length;
+    const end = close + this.#close.length;
     if (end > this.#maxChars) throw new XmlError(`One object is larger than ${this.#maxChars} characters`);
     this.#onObject(this.#pending.slice(0, end));
     this.#advance(end, false);
@@ -59,14 +60,14 @@ export class ObjectSplitter {
   }
 
   #takeOutside(): boolean {
-    const open = this.#pending.indexOf(OPEN, this.#searched);
+    const open = this.#pending.indexOf(this.#open, this.#searched);
     // What follows the name decides whether it is this element, so that must have come too.
-    if (open === -1 || open + OPEN.length >= this.#pending.length) {
-      this.#keepOutside(open === -1 ? Math.max(0, this.#pending.length - OPEN.length) : open);
+    if (open === -1 || open + this.#open.length >= this.#pending.length) {
+      this.#keepOutside(open === -1 ? Math.max(0, this.#pending.length - this.#open.length) : open);
       return false;
     }
-    if (!/[\s>]/u.test(this.#pending.charAt(open + OPEN.length))) {
-      this.#searched = open + OPEN.length;
+    if (!/[\s>]/u.test(this.#pending.charAt(open + this.#open.length))) {
+      this.#searched = open + this.#open.length;
       return true;
     }
     this.#keepOutside(open);

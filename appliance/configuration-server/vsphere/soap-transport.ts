@@ -42,8 +42,8 @@ export interface SoapAnswer {
 export interface SoapRequest {
   envelope: string;
   session: string | undefined;
-  /** Gets each `objects` element of the answer, in order, while the answer arrives. */
-  onObject?: ((object: XmlElement) => void) | undefined;
+  /** Gets each element of that name in the answer, in order, while the answer arrives. */
+  cut?: { name: 'objects' | 'objectSet'; onElement: (element: XmlElement) => void } | undefined;
 }
 
 // vSphere 6.0's version of the API: everything discovery reads is in it, and every later release speaks it.
@@ -86,7 +86,7 @@ export class SoapTransport {
     try {
       const response = await this.#post(call, deadline);
       this.#checkStatus(response);
-      const xml = await this.#read(response, call.onObject);
+      const xml = await this.#read(response, call.cut);
       const body = parseXml(xml).child('Envelope')?.child('Body');
       if (body === undefined) throw new VSphereError('NotVSphere', `${this.address} does not answer in SOAP`);
       return { body, session: sessionCookie(response) };
@@ -144,11 +144,12 @@ export class SoapTransport {
     throw new VSphereError('NotVSphere', `${this.address} answers ${status} (${type}), which is not vSphere`);
   }
 
-  async #read(response: IncomingMessage, onObject?: (object: XmlElement) => void): Promise<string> {
+  async #read(response: IncomingMessage, cut: SoapRequest['cut']): Promise<string> {
     const decoder = new StringDecoder('utf8');
-    const splitter = new ObjectSplitter(this.#limits.partChars, (xml) => {
-      const object = parseXml(xml).child('objects');
-      if (object !== undefined) onObject?.(object);
+    const name = cut?.name ?? 'objects';
+    const splitter = new ObjectSplitter(name, this.#limits.partChars, (xml) => {
+      const element = parseXml(xml).child(name);
+      if (element !== undefined) cut?.onElement(element);
     });
     let bytes = 0;
     for await (const chunk of response as AsyncIterable<Buffer>) {

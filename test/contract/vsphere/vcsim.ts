@@ -40,7 +40,8 @@ export async function startVcsim(
     return {
       port,
       close: async () => {
-        child.stdin.end();
+        // not by its standard input: it would first answer whoever waits for changes
+        child.kill();
         await exited;
         await rm(folder, { recursive: true, force: true });
       },
