@@ -10,6 +10,7 @@ import {
   CycleRequest,
   EnrolmentChallengeRequest,
   EnrolmentRequest,
+  extentLimits,
   type AgentWork,
   type CycleAnswer,
 } from '../../shared/wire/agent.ts';
@@ -112,6 +113,12 @@ async function cycles(
   if (action === 'commit') {
     const pointSequence = await calls.commit(cycle, await readJson(request, CycleCommit));
     return sendJson(response, 200, { pointSequence });
+  }
+  if (Number(request.headers['content-length'] ?? Infinity) > extentLimits.bodyBytes) {
+    throw new DomainError({
+      code: 'RequestTooLarge',
+      message: `A body of extents has to tell its length, ${extentLimits.bodyBytes} bytes at most.`,
+    });
   }
   const progress = parse(CycleProgress, String(request.headers['secondsite-progress'] ?? '{"disks":[]}'));
   return sendJson(response, 200, { extents: await calls.extents(cycle, request, progress) });

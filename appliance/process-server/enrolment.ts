@@ -15,6 +15,8 @@ const openChallengesAtMost = 1_000;
 /** Wrong proofs from one address before it has to wait, and for how long. */
 const guessesAtMost = 5;
 const lockOutMs = 60_000;
+/** Each proof costs 32 MiB and a tenth of a second to check: one at a time, and so many may wait. */
+const waitingAtMost = 64;
 const certificateDays = 365;
 
 interface OpenChallenge {
@@ -29,6 +31,8 @@ interface OpenChallenge {
 export class Enrolment {
   readonly #challenges = new Map<string, OpenChallenge>();
   readonly #wrongProofs = new Map<string, { count: number; untilMs: number }>();
+  #lastTurn: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
   readonly #options: {
     authority: CertifiedKey;
     serverCertificatePem: string;
@@ -68,9 +72,22 @@ export class Enrolment {
   /**
    * Checks the proof and signs the agent's certificate. A challenge serves once.
    *
-   * @throws DomainError AuthenticationFailed on a wrong passphrase, InvalidRequest on a bad certificate request.
+   * @throws DomainError AuthenticationFailed on a wrong passphrase, InvalidRequest on a bad certificate request,
+   *   TooManyRequests after several wrong proofs from this address, or while too many others wait.
    */
-  async enrol(request: EnrolmentRequest, address: string): Promise<EnrolmentResult> {
+  enrol(request: EnrolmentRequest, address: string): Promise<EnrolmentResult> {
+    if (this.#waiting >= waitingAtMost) throw tooBusy();
+    this.#waiting += 1;
+    const turn = this.#lastTurn
+      .then(() => this.#enrol(request, address))
+      .finally(() => {
+        this.#waiting -= 1;
+      });
+    this.#lastTurn = turn.catch(() => {}); // its caller hears of it
+    return turn;
+  }
+
+  async #enrol(request: EnrolmentRequest, address: string): Promise<EnrolmentResult> {
     this.#refuseGuessers(address);
     const open = this.#challenges.get(request.challengeId);
     this.#challenges.delete(request.challengeId);
@@ -142,6 +159,14 @@ export class Enrolment {
       recommendedAction: 'Wait a minute, then enrol with the right passphrase.',
     });
   }
+}
+
+function tooBusy(): DomainError {
+  return new DomainError({
+    code: 'TooManyRequests',
+    message: 'Too many machines enrol at the same time.',
+    recommendedAction: 'Enrol again in a minute.',
+  });
 }
 
 function staleChallenge(): DomainError {

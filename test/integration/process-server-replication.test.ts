@@ -153,7 +153,7 @@ describe('changes of any shape', () => {
 
   beforeAll(async () => {
     image = join(folder, 'shapes.raw');
-    makeImage(image, 96 * MiB);
+    makeImage(image, 48 * MiB);
     item = await protect([image]);
     await server.untilPoint(item.protectedItemId, 1);
   });
@@ -174,7 +174,7 @@ describe('changes of any shape', () => {
         ),
     ],
     ['all of it to zeros', () => writeBlocks(image, everyNth(1), () => Buffer.alloc(blockBytes))],
-    ['all of it', () => makeImage(image, 96 * MiB)],
+    ['all of it', () => makeImage(image, 48 * MiB)],
   ])('%s', async (_, change) => {
     change();
     const sequence = await server.createPoint(item.protectedItemId);
@@ -182,7 +182,7 @@ describe('changes of any shape', () => {
   });
 
   function everyNth(step: number): number[] {
-    return Array.from({ length: (96 * MiB) / blockBytes / step }, (_, index) => index * step);
+    return Array.from({ length: (48 * MiB) / blockBytes / step }, (_, index) => index * step);
   }
 });
 
