@@ -60,6 +60,8 @@ export class MobilityAgent {
   readonly #hooksRanAtMs = new Map<string, number>();
   /** What there is to tell once nothing is frozen any more. */
   #untold: AgentNotice[] | undefined;
+  /** What the last point of devices in use took, by item. */
+  readonly #live = new Map<string, NonNullable<MadePoint['live']>>();
   #work: AgentWork = { version: '', items: [] };
   #running: RunningCycle | undefined;
   #serverFault: Fault | undefined;
@@ -103,12 +105,14 @@ export class MobilityAgent {
     const { known } = this.#stateOf(protectedItemId);
     const running = this.#running?.protectedItemId === protectedItemId ? this.#running : undefined;
     const fault = this.#faults.get(protectedItemId);
+    const live = this.#live.get(protectedItemId);
     const totalBytes = disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     return {
       protectedItemId,
       points: known.points,
       ...(known.basePoint > 0 ? { lastPoint: known.basePoint, lastPointAtMs: known.lastPointAtMs } : {}),
       ...(running ? { cycle: { processedBytes: running.processedBytes, totalBytes } } : {}),
+      ...(live ? { live } : {}),
       ...(fault ? { fault } : {}),
     };
   }
@@ -156,6 +160,8 @@ export class MobilityAgent {
     const isWanted = work.items.some(({ protectedItemId }) => protectedItemId === running?.protectedItemId);
     if (running && !isWanted) running.stop.abort(new Error('The item is no longer to be replicated.'));
     for (const { protectedItemId, lastPoint } of work.items) {
+      // A state that is not known yet makes its folder: that waits until nothing is frozen. It is due anyway.
+      if (this.isFrozen && !this.#states.has(protectedItemId)) continue;
       const { open, basePoint } = this.#stateOf(protectedItemId).known;
       if (!open && basePoint !== lastPoint) this.#doubted.add(protectedItemId);
     }
@@ -212,6 +218,7 @@ export class MobilityAgent {
       signal,
     });
     const seconds = (Date.now() - startedAtMs) / 1_000;
+    if (point.live) this.#live.set(protectedItemId, point.live);
     this.#tell({ kind: 'point', protectedItemId, seconds, ...point });
   }
 

@@ -17,6 +17,19 @@ const ItemStanding = z.object({
   lastPointAtMs: z.number().optional(),
   /** Present while a point is being made. */
   cycle: z.object({ processedBytes: z.number(), totalBytes: z.number() }).optional(),
+  /** What the last point took that was made of devices in use. */
+  live: z
+    .object({
+      /** Rounds of copying before the freeze. */
+      rounds: z.number(),
+      /** What was left for the freeze. */
+      restBytes: z.number(),
+      frozenMs: z.number(),
+      unfreezable: z.array(z.string()),
+      compared: z.string().optional(),
+      hookFailure: z.string().optional(),
+    })
+    .optional(),
   /** Why it stands still. */
   fault: Fault.optional(),
 });
@@ -65,7 +78,7 @@ export function describeStatus(status: AgentStatusFile, running: boolean): strin
 }
 
 function describeItem(item: ItemStanding): string[] {
-  const { protectedItemId, points, lastPoint, lastPointAtMs, cycle, fault } = item;
+  const { protectedItemId, points, lastPoint, lastPointAtMs, cycle, live, fault } = item;
   const last =
     lastPoint === undefined
       ? 'no point yet'
@@ -74,6 +87,14 @@ function describeItem(item: ItemStanding): string[] {
   if (cycle) {
     const percent = Math.floor((cycle.processedBytes / cycle.totalBytes) * 100);
     lines.push(`    making a point: ${percent} % of ${cycle.totalBytes} bytes`);
+  }
+  if (live) {
+    const { rounds, restBytes, frozenMs, compared, hookFailure } = live;
+    lines.push(
+      `    frozen for ${frozenMs.toFixed(0)} ms with ${restBytes} bytes left after ${rounds} rounds`,
+    );
+    if (compared !== undefined) lines.push(`    compared in whole: ${compared}`);
+    if (hookFailure !== undefined) lines.push(`    ${hookFailure}`);
   }
   if (fault) lines.push(`    stands still: ${fault.message}`);
   if (fault?.recommendedAction !== undefined) lines.push(`    ${fault.recommendedAction}`);
