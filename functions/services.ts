@@ -3,6 +3,7 @@ import { type TokenCredential } from '@azure/core-auth';
 import { ServiceBusClient } from '@azure/service-bus';
 import { BlobServiceClient } from '@azure/storage-blob';
 import { z } from 'zod';
+import { CallerLimit } from '../shared/access/caller-limit.ts';
 import { CommandQueues } from '../shared/command/command-queue.ts';
 import { Table } from '../shared/store/table.ts';
 import { type TargetAccess } from '../shared/target/target-environment.ts';
@@ -36,6 +37,8 @@ const Settings = z.object({
   TARGET_TOKEN_SCOPE: words.default('https://management.azure.com/.default'),
   /** How long an appliance, its agents and the first bytes of a machine may each take before a job gives up. */
   APPLIANCE_WAIT_MINUTES: z.coerce.number().positive().max(10_080).default(30),
+  /** How many requests a second one caller may send, per instance of the app. */
+  CALLER_REQUESTS_PER_SECOND: z.coerce.number().int().positive().default(100),
   /** PEM file of the CA that appliances shall trust for this API; goes into registration keys. */
   PUBLIC_CA_CERTIFICATE: words.optional(),
 });
@@ -50,6 +53,8 @@ export type Services = {
   commandQueues: CommandQueues;
   vaultKey: VaultKey;
   checkBearerToken(authorization: string | null): Promise<Caller>;
+  /** Keeps one caller from taking everything. */
+  callerLimit: CallerLimit;
   /** How the target subscription is asked. */
   targetAccess: () => Promise<TargetAccess>;
 };
@@ -108,6 +113,7 @@ function makeServices(settings: Settings): Services {
     },
     table: new Table(settings.STATE_STORAGE, tableName),
     checkBearerToken,
+    callerLimit: new CallerLimit(settings.CALLER_REQUESTS_PER_SECOND),
     get replicaStorage() {
       return replicaStorage();
     },

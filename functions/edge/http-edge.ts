@@ -14,10 +14,11 @@ import { isAllowed } from '../../shared/access/roles.ts';
 import { type VaultRef } from '../../shared/arm/resource-id.ts';
 import { DomainError } from '../../shared/fault.ts';
 import { services } from '../services.ts';
+import { auditRequest } from './audit.ts';
 import { type Caller } from './authenticate.ts';
 import { answerOfFault } from './http-fault.ts';
 import { readJson } from './read-body.ts';
-import { type PathParameters, pathParameters } from './route.ts';
+import { type PathParameters, pathParameters, vaultRoute } from './route.ts';
 
 /** One request, on its way to the function that does it. */
 export type Call<Route extends string> = {
@@ -48,6 +49,8 @@ export type Operation<Route extends string> = {
   durable?: true;
   /** False: the request carries a credential of its own in its body. */
   authenticate?: false;
+  /** False: writes nothing that is worth an audit row. */
+  audit?: false;
   /** The ARM action a caller needs a role for; by default that of the method and route. */
   action?: string;
 };
@@ -87,20 +90,48 @@ export function httpEdge<Route extends string>(
 ): (request: HttpRequest, context: InvocationContext) => Promise<HttpResponseInit> {
   const action = operation.action ?? actionOf(operation.method, operation.route);
   return async (request, context) => {
+    const known: { caller?: Caller } = {};
     const answer = await answerOf(context, async () => {
-      const caller = operation.authenticate === false ? nobody : await authorized(request, action);
+      const caller = operation.authenticate === false ? nobody : await authenticated(request);
+      known.caller = caller;
+      if (operation.authenticate !== false) authorize(caller, action);
       const { body, ...rest } = await run(callOf(operation.route, request, { context, caller }));
       return { ...rest, ...(body !== undefined && { jsonBody: body }) };
     });
-    return { ...answer, headers: { ...commonHeaders(request), ...answer.headers } };
+    const headers = { ...commonHeaders(request), ...answer.headers };
+    if (known.caller !== undefined && operation.audit !== false) {
+      const answered = {
+        method: request.method,
+        action,
+        url: request.url,
+        caller: known.caller,
+        status: answer.status ?? 200,
+        errorCode: errorCodeOf(answer.jsonBody),
+        correlationId: headers['x-ms-correlation-request-id'] ?? '',
+        vault: findVault(operation.route, request),
+      };
+      await auditRequest(answered, context);
+    }
+    return { ...answer, headers };
   };
 }
 
 const nobody: Caller = { objectId: '', tenantId: '', name: '', roles: [] };
 
-async function authorized(request: HttpRequest, action: string): Promise<Caller> {
+/** @throws AuthenticationFailed, TooManyRequests */
+async function authenticated(request: HttpRequest): Promise<Caller> {
   const caller = await services().checkBearerToken(request.headers.get('authorization'));
-  if (isAllowed(caller.roles, action)) return caller;
+  if (services().callerLimit.take(`${caller.tenantId}/${caller.objectId}`, Date.now())) return caller;
+  throw new DomainError({
+    code: 'TooManyRequests',
+    message: `The client '${caller.name}' sends more requests than one caller may.`,
+    recommendedAction: 'Wait as long as Retry-After says, then repeat the request.',
+  });
+}
+
+/** @throws AuthorizationFailed */
+function authorize(caller: Caller, action: string): void {
+  if (isAllowed(caller.roles, action)) return;
   throw new DomainError({
     code: 'AuthorizationFailed',
     message: `The client '${caller.name}' with object id '${caller.objectId}' may not perform the action '${action}'.`,
@@ -149,6 +180,23 @@ async function answerOf(context: InvocationContext, run: () => Promise<EdgeAnswe
         },
       },
     };
+  }
+}
+
+function errorCodeOf(body: unknown): string | undefined {
+  const parsed = ErrorBody.safeParse(body);
+  return parsed.success ? parsed.data.error.code : undefined;
+}
+
+const ErrorBody = z.object({ error: z.object({ code: z.string() }) });
+
+/** The vault that a request names, when it is about one and can be read. */
+function findVault(route: string, request: HttpRequest): VaultRef | undefined {
+  if (!route.startsWith(vaultRoute)) return undefined;
+  try {
+    return vaultOf(pathParameters(route, request.url) as VaultRef);
+  } catch {
+    return undefined;
   }
 }
 

@@ -48,6 +48,7 @@ httpOperation(
     method: 'POST',
     route: `${vaultRoute}/secondsite/appliances/{applianceId}/tokens`,
     authenticate: false,
+    audit: false,
   },
   async (call) => {
     const { assertion } = await call.json(ApplianceTokenRequest);

@@ -39,6 +39,8 @@ export type PlatformOptions = {
   appFolder: string;
   /** Takes Azurite's, the Service Bus emulator's and Core Tools' usual ports where they are free. */
   usualPorts?: boolean;
+  /** Settings of the function app beside the platform's own; they win. */
+  appSettings?: Record<string, string>;
   /** Gets each line that a part of the platform logs; they are in `logs/` of the data folder too. */
   onLine?: (name: string, line: string) => void;
   /** Gets each sentence about what happens to the parts. */
@@ -124,7 +126,10 @@ class RunningPlatform implements Platform {
     const config = (this.#config = this.#describe(tenant, authority, issuer, ports));
     writeConfig(config);
     await Promise.all([this.#startStorage(ports), this.#startServiceBus(ports, tls)]);
-    const settings = appSettings(config, ensureRules(this.#dataFolder), issuer.managedIdentity);
+    const settings = {
+      ...appSettings(config, ensureRules(this.#dataFolder), issuer.managedIdentity),
+      ...this.#options.appSettings,
+    };
     await this.#startChild({
       name: 'functions-host',
       main: entry('../functions-host/main.ts'),

@@ -16,6 +16,11 @@ describe('the ARM action of a request', () => {
     ['POST', `${item}/remove`, `${containers}/replicationProtectedItems/remove/action`],
     ['POST', `${item}/testFailover`, `${containers}/replicationProtectedItems/testFailover/action`],
     ['GET', `${item}/operationresults/{jobId}`, `${containers}/replicationProtectedItems/read`],
+    [
+      'GET',
+      `${vault}/replicationJobs/export/operationresults/{jobId}`,
+      'Microsoft.RecoveryServices/Vaults/replicationJobs/read',
+    ],
     ['GET', `${vault}/replicationProtectedItems`, `${containers}/replicationProtectedItems/read`],
     [
       'GET',

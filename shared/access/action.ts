@@ -27,6 +27,9 @@ const vaultWideLists: Readonly<Record<string, string>> = {
 /** Names of resources of which there is exactly one: no part of a type. */
 const fixedNames = new Set(['vaultextendedinfo', 'default']);
 
+/** The one action whose results hang below its own word: who may read its type may read them. */
+const actionWithResults = 'export';
+
 const writing = new Set(['PUT', 'PATCH']);
 
 /** The action of a request, from its method and its route's template (`{…}` stands for a name). */
@@ -43,7 +46,7 @@ export function actionOf(method: string, route: string): string {
   }
   if (isAction) return [vaultType, ...types, 'action'].join('/');
   const result = types.findIndex((word) => word.toLowerCase() === 'operationresults');
-  const kept = result === -1 ? types : types.slice(0, result);
+  const kept = result === -1 ? types : types.slice(0, result).filter((word) => word !== actionWithResults);
   return [vaultType, ...widen(kept), verbOf(method)].join('/');
 }
 

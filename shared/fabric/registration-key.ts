@@ -142,6 +142,14 @@ export async function revokeRegistrationKeys(
   }
 }
 
+/** Deletes the rows of expired keys: such a key is refused by its own word. */
+export async function forgetExpiredKeys(table: Table, vault: VaultRef, nowMs: number): Promise<void> {
+  const keys = new Rows(table, IssuedKey);
+  for (const { value, etag } of await keys.all(rowsBelow(vaultPartition(vault), kind))) {
+    if (value.expiresAtMs < nowMs) await keys.delete(issuedKey(vault, value.keyId), etag);
+  }
+}
+
 function revoked(): DomainError {
   return new DomainError({
     code: 'RegistrationKeyUsed',

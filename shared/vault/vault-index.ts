@@ -1,6 +1,6 @@
 /**
- * All vaults, whatever their subscription: what timers walk. A vault's entry is written before the vault and removed
- * after it, so no vault is missed; an entry without a vault does no harm.
+ * All vaults, whatever their subscription: what timers walk. A vault's entry is written before the vault, and goes
+ * when nothing is remembered of it any more; an entry without a vault does no harm.
  */
 import { z } from 'zod';
 import { type VaultRef } from '../arm/resource-id.ts';

@@ -4,7 +4,7 @@ import { DomainError } from '../fault.ts';
 import { type RowKey, type RowRange, keyPart, rowKey, rowsBelow } from '../store/row-key.ts';
 import { type Row, type RowPage, Rows } from '../store/rows.ts';
 import { type Table } from '../store/table.ts';
-import { addToVaultIndex, removeFromVaultIndex } from './vault-index.ts';
+import { addToVaultIndex } from './vault-index.ts';
 
 /** A vault as it lies in its row. */
 export const Vault = z.object({
@@ -58,9 +58,9 @@ export class VaultStore {
     return this.#rows.replace(vaultKey(vault), vault, etag);
   }
 
+  /** The entry in the index of all vaults goes later, when nothing is remembered of the vault any more. */
   async delete(vault: VaultRef): Promise<void> {
     await this.#rows.delete(vaultKey(vault));
-    await removeFromVaultIndex(this.#table, vault);
   }
 
   page(

@@ -39,13 +39,14 @@ export async function listAll<T>(pages: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-/** Starts a platform of its own, in a folder of its own. */
-export async function startTestPlatform(): Promise<TestPlatform> {
+/** Starts a platform of its own, in a folder of its own. One caller of a test may ask as much as it likes. */
+export async function startTestPlatform(appSettings: Record<string, string> = {}): Promise<TestPlatform> {
   const dataFolder = await mkdtemp(join(tmpdir(), 'secondsite-test-'));
   const lines: string[] = [];
   const platform = await startPlatform({
     dataFolder,
     appFolder: resolve(import.meta.dirname, '../..'),
+    appSettings: { CALLER_REQUESTS_PER_SECOND: '100000', ...appSettings },
     onLine: (name, line) => lines.push(`${name}: ${line}`),
   });
   const { config } = platform;
