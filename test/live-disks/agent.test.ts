@@ -21,7 +21,7 @@ import { Writers } from './writers.ts';
 const reason = whyNotHere();
 const where = reason === undefined ? '' : ` (not here: ${reason})`;
 
-describe.skipIf(reason)(`an agent on live disks${where}`, () => {
+describe.skipIf(reason)(`an agent on live disks${where}`, { timeout: 300_000 }, () => {
   let workshop: Workshop;
   let storage: Storage;
   let server: ServerProcess;

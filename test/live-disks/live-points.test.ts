@@ -15,7 +15,7 @@ const points = Number(process.env['SECONDSITE_LIVE_POINTS'] ?? 8);
 const reason = whyNotHere();
 const where = reason === undefined ? '' : ` (not here: ${reason})`;
 
-describe.skipIf(reason)(`points of live disks under load${where}`, () => {
+describe.skipIf(reason)(`points of live disks under load${where}`, { timeout: 300_000 }, () => {
   let workshop: Workshop;
   let devices: LinuxBlockDevice[];
   let recorder: ReplicaRecorder;

@@ -8,7 +8,7 @@ import { whyNotHere, Workshop, type LoopDisk } from './loop-disk.ts';
 const reason = whyNotHere();
 const where = reason === undefined ? '' : ` (not here: ${reason})`;
 
-describe.skipIf(reason)(`hashes of blocks around copied pages${where}`, () => {
+describe.skipIf(reason)(`hashes of blocks around copied pages${where}`, { timeout: 300_000 }, () => {
   const signal = new AbortController().signal;
   let workshop: Workshop;
   let disk: LoopDisk;

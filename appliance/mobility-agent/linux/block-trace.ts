@@ -55,7 +55,7 @@ export class BlockTrace {
     this.#page = Buffer.allocUnsafeSlow(this.#layout.page.pageBytes);
     const names = readdirSync(join(folder, 'per_cpu'));
     setTraceControl(folder, 'buffer_size_kb', String(bufferKiB ?? bufferShare(onlineCpus().size)));
-    setTraceControl(folder, `${event}/filter`, filterOf(device));
+    setFilter(folder, device);
     setTraceControl(folder, 'tracing_on', '1');
     for (const name of names) this.#cpus.push({ name, pipe: openPipe(folder, name), events: 0 });
     setTraceControl(folder, `${event}/enable`, '1');
@@ -163,9 +163,14 @@ export class BlockTrace {
   }
 }
 
-/** Reads are left out in the kernel already. Writes have no name that a filter could keep: zeroes and discards differ. */
-function filterOf({ major, minor }: TracedDevice): string {
-  return `dev == ${major * 2 ** 20 + minor} && !(rwbs ~ "R*")`;
+/** Writes have no name that a filter could keep, as zeroes and discards differ; reads are left out where the kernel can. */
+function setFilter(folder: string, { major, minor }: TracedDevice): void {
+  const ours = `dev == ${major * 2 ** 20 + minor}`;
+  try {
+    setTraceControl(folder, `${event}/filter`, `${ours} && !(rwbs ~ "R*")`);
+  } catch {
+    setTraceControl(folder, `${event}/filter`, ours); // before Linux 4.0
+  }
 }
 
 function bufferShare(cpus: number): number {
