@@ -4,9 +4,14 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { apiDocument } from './api-table.ts';
 import { refusedOperations } from '../../functions/http/refused-operations.ts';
 import { type Route, implementedRoutes, sameRoute, standingOf } from './app-routes.ts';
+import { openApiDocument, ownOperations } from './open-api.ts';
 import { type SdkOperation, sdkOperations } from './sdk-operations.ts';
 
 const docs = resolve(import.meta.dirname, '../../docs');
+
+function namesOf(routes: readonly Route[]): string[] {
+  return routes.map(({ method, route }) => `${method} ${route}`).sort();
+}
 
 describe('the operations of the official clients', () => {
   let operations: SdkOperation[];
@@ -41,6 +46,14 @@ describe('the operations of the official clients', () => {
         ),
     );
     expect(idle).toEqual([]);
+  });
+
+  it('stand in docs/openapi.json where they are our own, all of them and as they are', () => {
+    const own = implemented.filter(
+      ({ route }) => route.includes('/secondsite/') && !route.includes('operationresults'),
+    );
+    expect(namesOf(ownOperations)).toEqual(namesOf(own));
+    expect(readFileSync(resolve(docs, 'openapi.json'), 'utf8')).toBe(openApiDocument());
   });
 
   it('stand in docs/api.md as they are (npm run docs:api writes it)', async () => {

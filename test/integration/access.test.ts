@@ -1,3 +1,4 @@
+import { type z } from 'zod';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { actionOf } from '../../shared/access/action.ts';
 import { refusedOperations } from '../../functions/http/refused-operations.ts';
@@ -6,6 +7,7 @@ import { jobIdAt } from '../../shared/job/job-id.ts';
 import { changeJob, ensureJob, listJobs } from '../../shared/job/job-store.ts';
 import { endJob } from '../../shared/job/job.ts';
 import { recordAuditEvent } from '../../shared/audit/audit-event.ts';
+import { AuditEventsAnswer } from '../../shared/wire/own-api.ts';
 import { implementedRoutes } from '../api/app-routes.ts';
 import { shouldAllow } from '../api/expected-roles.ts';
 import { type TestPlatform, startTestPlatform } from './platform.ts';
@@ -17,7 +19,7 @@ const roles = {
   reader: 'Site Recovery Reader',
 } as const;
 
-type AuditEvents = { value: { properties: Record<string, unknown> }[]; nextLink: string | null };
+type AuditEvents = z.infer<typeof AuditEventsAnswer>;
 
 function methodsOf({ value }: AuditEvents): unknown[] {
   return value.map(({ properties }) => properties['method']);
@@ -44,7 +46,7 @@ describe('who may do what, and what is remembered of it', () => {
       role: 'reader',
     });
     expect(answer.status).toBe(200);
-    return answer.body as AuditEvents;
+    return AuditEventsAnswer.parse(answer.body);
   }
 
   it('every operation is allowed or refused as the real roles would', async () => {

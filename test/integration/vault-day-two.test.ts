@@ -3,6 +3,7 @@ import { createAuthority } from '../../shared/certificate.ts';
 import { itemOfTest } from '../../shared/protection/item-of-test.ts';
 import { insertItem, removeItem } from '../../shared/protection/protected-item-store.ts';
 import { Table } from '../../shared/store/table.ts';
+import { ReplicaLogAnswer } from '../../shared/wire/own-api.ts';
 import { type TestPlatform, listAll, startTestPlatform } from './platform.ts';
 
 const vaultName = 'ContosoVMVault';
@@ -196,7 +197,7 @@ describe("a vault's day two, through the official clients", () => {
     ]);
   });
 
-  it('sizes for a protected item say what speaks against them', async () => {
+  it('sizes for a protected item say what speaks against them; its log is empty', async () => {
     const table = new Table(platform.platform.config.storageConnectionString, 'secondsite');
     const { subscriptionId, resourceGroup } = platform;
     await insertItem(table, { subscriptionId, resourceGroup, vaultName }, itemOfTest);
@@ -213,6 +214,11 @@ describe("a vault's day two, through the official clients", () => {
     );
     expect(sizes.find(({ name }) => name === 'Standard_D2s_v5')).toMatchObject({
       properties: { cpuCoresCount: 2, memoryInGB: 8, errors: [] },
+    });
+    const log = `${platform.vaultId(vaultName)}/secondsite/protectedItems/${itemOfTest.protectedItemId}/replicaLog`;
+    expect(ReplicaLogAnswer.parse((await platform.request('GET', log)).body)).toMatchObject({
+      anchor: null,
+      points: [],
     });
     await removeItem(table, { subscriptionId, resourceGroup, vaultName }, itemOfTest);
   });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TargetEnvironmentAnswer } from '../../shared/wire/own-api.ts';
 import { type TestPlatform, listAll, startTestPlatform } from './platform.ts';
 
 describe('vaults, through the official client', () => {
@@ -200,8 +201,11 @@ describe('vaults, through the official client', () => {
     }).toString();
   }
 
-  function ask(vault: string, query: string) {
-    return platform.request('GET', `${platform.vaultId(vault)}/secondsite/targetEnvironment?${query}`);
+  async function ask(vault: string, query: string) {
+    const path = `${platform.vaultId(vault)}/secondsite/targetEnvironment?${query}`;
+    const answer = await platform.request('GET', path);
+    if (answer.status === 200) expect(TargetEnvironmentAnswer.parse(answer.body)).toEqual(answer.body);
+    return answer;
   }
 
   function putVault(name: string, body: unknown = { location: 'eastus' }) {
