@@ -7,12 +7,8 @@ import { VSphereError } from './vsphere-error.ts';
 const signals = [
   'name',
   'parent',
+  // goes up with every change of size, disks, cards, uuids…
   'config.changeVersion',
-  'config.template',
-  'config.uuid',
-  'config.instanceUuid',
-  'config.hardware.numCPU',
-  'config.hardware.memoryMB',
   'runtime.powerState',
   'runtime.connectionState',
   'runtime.host',

@@ -20,15 +20,17 @@ export function whyNoVcsim(): string | undefined {
   return 'govmomi is not installed (Debian: golang-github-vmware-govmomi-dev)';
 }
 
-/** Starts govmomi's simulator with the machines of test/vcsim/main.go. */
+/** Starts govmomi's simulator with the machines of test/vcsim/main.go, and plain ones up to the number wanted. */
 export async function startVcsim(
   mode: 'vpx' | 'esx',
   account: { user: string; password: string },
+  machines = 5,
 ): Promise<TestServer> {
   const program = await buildVcsim();
   // The simulator keeps its datastores there.
   const folder = await mkdtemp(join(tmpdir(), 'vcsim-'));
-  const child = spawn(program, mode === 'esx' ? ['-esx'] : [], {
+  const options = ['-machines', String(machines), ...(mode === 'esx' ? ['-esx'] : [])];
+  const child = spawn(program, options, {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, TMPDIR: folder, VCSIM_USER: account.user, VCSIM_PASSWORD: account.password },
   });
