@@ -61,11 +61,11 @@ describe.skipIf(reason)(`an agent on live disks${where}`, { timeout: 300_000 }, 
     workshop.close();
   });
 
-  async function restore(sequence: number): Promise<string[]> {
+  async function restore(sequence: number): Promise<LoopDisk[]> {
     const paths = disks.map((_, disk) => join(workshop.folder, `point-${sequence}-${disk}`));
     for (const [disk, path] of paths.entries())
       await restoreDisk({ log: item.log, point: { sequence }, disk, target: new FileTarget(path, 'raw') });
-    return paths;
+    return paths.map((path) => workshop.open(path));
   }
 
   function pointLine(sequence: number): Promise<Record<string, unknown>> {
@@ -95,8 +95,8 @@ describe.skipIf(reason)(`an agent on live disks${where}`, { timeout: 300_000 }, 
     let before = 0;
     for (let sequence = 1; sequence <= last; sequence += 1) {
       expect((await readPoint(item.log, sequence)).manifest.consistency).toBe('CrashConsistent');
-      const [one = '', other = ''] = await restore(sequence);
-      const { defects, progress } = inspectCopies(workshop, one, other);
+      const [ext4, xfs] = await restore(sequence);
+      const { defects, progress } = inspectCopies(ext4!, xfs!);
       expect(defects).toEqual([]);
       expect(progress).toBeGreaterThanOrEqual(before);
       before = progress;

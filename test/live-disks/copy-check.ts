@@ -2,27 +2,24 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { spawnSync } from 'node:child_process';
-import type { Workshop } from './loop-disk.ts';
+import type { LoopDisk } from './loop-disk.ts';
 import { logLine } from './writer.ts';
 
 /**
  * Looks at copies of an ext4 and an xfs disk that `writer.ts` wrote to, as their machine would after a restart, and
  * deletes them: what is wrong with them, and how far the writers had come.
  */
-export function inspectCopies(
-  workshop: Workshop,
-  ext4: string,
-  xfs: string,
-): { defects: string[]; progress: number } {
-  const [one, other] = [workshop.open(ext4), workshop.open(xfs)];
+export function inspectCopies(one: LoopDisk, other: LoopDisk): { defects: string[]; progress: number } {
   const defects = checkFileSystem('ext4', one.path);
   const folders = [one.mount(), other.mount(['-o', 'nouuid'])] as const;
   defects.push(...findDefects(...folders));
   const progress = progressOf(folders[0]);
   other.unmount();
   defects.push(...checkFileSystem('xfs', other.path));
-  for (const copy of [one, other]) copy.close();
-  for (const image of [ext4, xfs]) rmSync(image);
+  for (const copy of [one, other]) {
+    copy.close();
+    rmSync(copy.image);
+  }
   return { defects, progress };
 }
 

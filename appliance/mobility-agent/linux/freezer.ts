@@ -134,6 +134,6 @@ function split(line: string): [what: string, at: string, why: string] {
 
 function inWords(what: string, end: string): string {
   if (what === 'gone') return 'its watchdog was killed';
-  if (end === 'late') return 'it took longer than the limit';
+  if (end === 'late' || what === 'thawed' || what === 'stuck') return 'it took longer than the limit';
   return `the watchdog said '${what} ${end}'`;
 }
