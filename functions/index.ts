@@ -1,5 +1,6 @@
 /** Entry of the function app: each import registers functions. The catch-all is named last on purpose: see there. */
 import './http/catch-all.ts';
+import './http/events.ts';
 import './http/jobs.ts';
 import './http/mappings.ts';
 import './http/policies.ts';

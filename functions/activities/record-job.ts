@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { recordJobFailure } from '../../shared/event/job-event.ts';
 import { changeJob, ensureJob } from '../../shared/job/job-store.ts';
 import {
   beginTask,
@@ -34,6 +35,7 @@ export const recordJob = activity(
     const { table } = services();
     if (change.do === 'start') await ensureJob(table, vault, change.start);
     const job = await changeJob(table, { vault, jobId }, (job) => applyChange(job, change));
+    if (change.do === 'finish') await recordJobFailure(table, vault, job);
     return { cancelRequested: job.cancelRequestedAtMs !== undefined };
   },
 );

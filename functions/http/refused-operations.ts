@@ -85,11 +85,6 @@ const refusals: readonly Refusal[] = [
     operations: [`POST ${item}/switchProvider`],
   },
   {
-    message: 'Events are not recorded yet.',
-    instead: 'List replicationJobs, and read the healthErrors of protected items and fabrics.',
-    operations: ['GET replicationEvents', 'GET replicationEvents/{eventName}'],
-  },
-  {
     message: 'Migration items belong to Azure Migrate and are not part of disaster recovery.',
     instead: 'Use replicationProtectedItems to replicate a machine, Azure Migrate to move one.',
     operations: [

@@ -137,6 +137,29 @@ describe('a protected item, day two', () => {
     },
   );
 
+  it('leaves events of what failed, listed by time and severity', async () => {
+    const events = site.client.replicationEvents;
+    const list = (filter?: string) =>
+      listAll(events.list(vaultName, site.group, filter === undefined ? {} : { filter }));
+    const [failure] = await list();
+    expect(failure?.properties).toMatchObject({
+      eventType: 'JobFailure',
+      severity: 'Critical',
+      affectedObjectFriendlyName: 'web-1',
+      eventSpecificDetails: { instanceType: 'JobStatus', jobFriendlyName: 'Update the virtual machine' },
+    });
+    const got = await events.get(vaultName, site.group, failure?.name ?? '');
+    expect(got).toEqual(failure);
+    const at = failure?.properties?.timeOfOccurrence?.toISOString() ?? '';
+    expect(await list(`startTime eq '${at}' and endTime eq '${at}'`)).toHaveLength(1);
+    expect(await list("endTime eq '2020-01-01T00:00:00Z'")).toEqual([]);
+    expect(await list("severity eq 'critical' and eventType eq 'JobFailure'")).toHaveLength(1);
+    expect(await list("severity eq 'OK'")).toEqual([]);
+    await expect(events.get(vaultName, site.group, 'VmMonitoringEvent;1_2')).rejects.toMatchObject({
+      statusCode: 404,
+    });
+  });
+
   describe('its jobs', () => {
     const jobs = () => site.client.replicationJobs;
     const named = async (filter: string) => {
@@ -196,7 +219,8 @@ describe('a protected item, day two', () => {
           { jobStatus: 'Failed', jobOutputType: form },
           quick,
         );
-        const { blobUri, sasToken } = exported.properties?.customDetails as ExportJobDetails;
+        const { customDetails } = exported.properties ?? {};
+        const { blobUri, sasToken } = customDetails as ExportJobDetails;
         const text = await (await fetch(`${blobUri}?${sasToken}`)).text();
         expect(text.match(/UpdateVmProperties["<]/gu)).toHaveLength(2);
         expect(text).not.toContain('EnableDr');
