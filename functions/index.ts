@@ -27,3 +27,4 @@ import './messages/check-ins.ts';
 import './http/target-environment.ts';
 import './timers/heartbeat-watch.ts';
 import './timers/housekeeping.ts';
+import './timers/health-watch.ts';

@@ -39,6 +39,12 @@ const Settings = z.object({
   APPLIANCE_WAIT_MINUTES: z.coerce.number().positive().max(10_080).default(30),
   /** How many requests a second one caller may send, per instance of the app. */
   CALLER_REQUESTS_PER_SECOND: z.coerce.number().int().positive().default(100),
+  /** Mail server for alerts (`smtp://` or `smtps://`) and the address they come from; without both, none are sent. */
+  ALERT_SMTP_URL: z.url({ protocol: /^smtps?$/u }).optional(),
+  ALERT_EMAIL_FROM: z.email().optional(),
+  /** Where alerts are posted to as CloudEvents, and the secret of their signature; without both, none are. */
+  ALERT_WEBHOOK_URL: z.url({ protocol: /^https?$/u }).optional(),
+  ALERT_WEBHOOK_SECRET: z.string().min(16).optional(),
   /** PEM file of the CA that appliances shall trust for this API; goes into registration keys. */
   PUBLIC_CA_CERTIFICATE: words.optional(),
 });

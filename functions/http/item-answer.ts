@@ -6,7 +6,8 @@ import { findProgress, listProgress } from '../../shared/fabric/progress.ts';
 import { protectedItemAnswer } from '../../shared/protection/protected-item-answer.ts';
 import { getItem, listItems } from '../../shared/protection/protected-item-store.ts';
 import { type ItemNames, type ProtectedItem } from '../../shared/protection/protected-item.ts';
-import { findAnchor } from '../../shared/recovery/recovery-point-store.ts';
+import { findHealth, listHealth } from '../../shared/event/health-watch.ts';
+import { findAnchor, listAnchors } from '../../shared/recovery/recovery-point-store.ts';
 import { type Call } from '../edge/http-edge.ts';
 import { nextLinkOf, skipTokenOf } from '../edge/next-link.ts';
 import { services } from '../services.ts';
@@ -17,11 +18,12 @@ export async function itemAnswer(vault: VaultRef, names: ItemNames) {
   const item = await getItem(table, vault, names);
   const appliance = { vault, applianceId: item.applianceId };
   const { protectedItemId } = item;
-  const [server, heartbeat, progress, anchor] = await Promise.all([
+  const [server, heartbeat, progress, anchor, health] = await Promise.all([
     getContainer(table, vault, item),
     findHeartbeat(table, appliance),
     findProgress(table, appliance, protectedItemId),
     findAnchor(table, { vault, protectedItemId }),
+    findHealth(table, { vault, kind: 'itemhealth', id: protectedItemId }),
   ]);
   const serverName = server.machine.hostName;
   return protectedItemAnswer({
@@ -31,6 +33,7 @@ export async function itemAnswer(vault: VaultRef, names: ItemNames) {
     heartbeat,
     progress,
     anchor: anchor?.value,
+    health,
     nowMs: Date.now(),
   });
 }
@@ -47,23 +50,26 @@ export async function listAnswer(
     continuation: skipTokenOf(call.query),
   });
   const items = page.rows.map(({ value }) => value);
-  const told = await toldByAppliances(vault, items);
-  const value = await Promise.all(
-    items.map(async (item) => {
-      const { protectedItemId, applianceId } = item;
-      const of = told.get(applianceId);
-      const anchor = await findAnchor(table, { vault, protectedItemId });
-      return protectedItemAnswer({
-        vault,
-        item,
-        serverName: of?.serverName ?? applianceId,
-        heartbeat: of?.heartbeat,
-        progress: of?.progress.get(protectedItemId),
-        anchor: anchor?.value,
-        nowMs: Date.now(),
-      });
-    }),
-  );
+  const [told, anchors, health] = await Promise.all([
+    toldByAppliances(vault, items),
+    listAnchors(table, vault),
+    listHealth(table, vault, 'itemhealth'),
+  ]);
+  const nowMs = Date.now();
+  const value = items.map((item) => {
+    const { protectedItemId, applianceId } = item;
+    const of = told.get(applianceId);
+    return protectedItemAnswer({
+      vault,
+      item,
+      serverName: of?.serverName ?? applianceId,
+      heartbeat: of?.heartbeat,
+      progress: of?.progress.get(protectedItemId),
+      anchor: anchors.get(protectedItemId),
+      health: health.get(protectedItemId),
+      nowMs,
+    });
+  });
   return { value, nextLink: nextLinkOf(call.url, page.continuation) };
 }
 

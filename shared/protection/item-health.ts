@@ -1,12 +1,15 @@
 import { type HealthError, healthError } from '../fabric/health-error.ts';
 import { type KeptProgress } from '../fabric/progress.ts';
 import { type Anchor } from '../recovery/recovery-point.ts';
+import { type KeptHealth } from '../event/health-watch.ts';
 import { type ProtectedItem } from './protected-item.ts';
 
 /** What an item's health follows from. */
 export interface HealthFacts {
   progress: KeptProgress | undefined;
   anchor: Anchor | undefined;
+  /** What the RPO watch remembers. */
+  health?: KeptHealth | undefined;
 }
 
 /** What is wrong with an item's replication; empty when all is well. */

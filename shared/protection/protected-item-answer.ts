@@ -11,6 +11,7 @@ import { azureContainerId } from '../wire/arm-policy.ts';
 import { type HealthFacts, neverTested, replicationErrors } from './item-health.ts';
 import { nicAnswers } from './nic-answer.ts';
 import { type ItemProgressView, diskAnswers, progressView } from './item-progress.ts';
+import { watchedErrors } from './item-watch.ts';
 import { type ProtectedItem, itemPath } from './protected-item.ts';
 import { allowedOperations } from './transitions.ts';
 
@@ -30,7 +31,7 @@ const never = '1753-01-01T01:01:01Z';
 export function protectedItemAnswer(view: ItemView) {
   const { vault, item, serverName } = view;
   const idOf = (path: Parameters<typeof childIdOf>[1]): string => childIdOf(vault, path);
-  const replication = replicationErrors(item, view);
+  const replication = [...replicationErrors(item, view), ...watchedErrors(item, view.health)];
   const tested = neverTested(item);
   const state = stateShown(item);
   return armResource(vault, itemPath(item), {

@@ -21,6 +21,21 @@ export function findAnchor(table: Table, item: ItemRef): Promise<Row<Anchor> | u
   return new Rows(table, Anchor).find(anchorKey(item));
 }
 
+/** The anchors of all items of a vault, by protected item id. */
+export async function listAnchors(table: Table, vault: VaultRef): Promise<Map<string, Anchor>> {
+  const found = new Map<string, Anchor>();
+  const range = rowsBelow(vaultPartition(vault), anchorKind);
+  let continuation: string | undefined;
+  do {
+    const page = await table.page(range, { continuation });
+    for (const { key, value } of new Rows(table, Anchor).decodeAll(page.entities)) {
+      found.set(key.slice(range.from.length), value);
+    }
+    ({ continuation } = page);
+  } while (continuation !== undefined);
+  return found;
+}
+
 /** One page of an item's points, newest first. */
 export function listPoints(
   table: Table,

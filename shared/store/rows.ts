@@ -59,6 +59,11 @@ export class Rows<T> {
     return { rows: entities.map((entity) => this.#decode(entity)), ...rest };
   }
 
+  /** Rows that came from the table some other way, each with its key. */
+  decodeAll(entities: readonly Entity[]): { key: string; value: T }[] {
+    return entities.map((entity) => ({ key: entity.rowKey, value: this.#decode(entity).value }));
+  }
+
   /** Every row of the range. For what is bounded by nature (policies of a vault), not for machines or jobs. */
   async all(range: RowRange): Promise<Row<T>[]> {
     const rows: Row<T>[] = [];
