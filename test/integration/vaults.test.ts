@@ -159,6 +159,7 @@ describe('vaults, through the official client', () => {
     it('is not compatible from another region, and says what to do', async () => {
       await putVault('Far', { location: 'westus' });
       const { body } = await ask('Far', question());
+      expect(TargetEnvironmentAnswer.parse(body)).toEqual(body);
       expect(body).toMatchObject({ compatible: false });
       expect((body as { checks: object[] }).checks).toContainEqual({
         name: 'StorageRegion',
@@ -201,11 +202,8 @@ describe('vaults, through the official client', () => {
     }).toString();
   }
 
-  async function ask(vault: string, query: string) {
-    const path = `${platform.vaultId(vault)}/secondsite/targetEnvironment?${query}`;
-    const answer = await platform.request('GET', path);
-    if (answer.status === 200) expect(TargetEnvironmentAnswer.parse(answer.body)).toEqual(answer.body);
-    return answer;
+  function ask(vault: string, query: string) {
+    return platform.request('GET', `${platform.vaultId(vault)}/secondsite/targetEnvironment?${query}`);
   }
 
   function putVault(name: string, body: unknown = { location: 'eastus' }) {
