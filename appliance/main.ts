@@ -1,9 +1,11 @@
 /** Entry of `secondsite appliance run`: runs the appliance in the foreground until SIGTERM or SIGINT. */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startAppliance, type Appliance } from './appliance.ts';
 import { exitWithError } from './exit.ts';
-import { log } from './log.ts';
+import { applianceLogName } from '../shared/wire/appliance-control.ts';
+import { storeExists } from './configuration-server/store.ts';
+import { keepLogIn, log } from './log.ts';
 
 /** A stop that hangs is as good as a kill, which the appliance survives too. */
 const stopLimitMs = 30_000;
@@ -13,6 +15,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({ options: { 'data-folder': { type: 'string' }, json: { type: 'boolean' } } });
   const dataFolder = values['data-folder'];
   if (dataFolder === undefined) throw new Error('--data-folder is missing');
+  if (storeExists(dataFolder)) keepLogIn(join(resolve(dataFolder), applianceLogName));
   const appliance = await startAppliance(resolve(dataFolder));
   stopOnSignal(appliance);
   const { applianceId, host, port, caFingerprint } = appliance;

@@ -11,6 +11,7 @@ import {
   type CommonOptions,
   type PasswordOptions,
 } from './appliance-options.ts';
+import { supportCommands } from './appliance-support.ts';
 import { refreshCommand, vCenterCommand } from './appliance-vcenter.ts';
 import { describeStatus, inColumns } from './appliance-status.ts';
 import { askAppliance } from './control-client.ts';
@@ -28,6 +29,7 @@ export function addApplianceCommands(program: Command): void {
   group.addCommand(passphraseCommand());
   group.addCommand(vCenterCommand());
   group.addCommand(refreshCommand());
+  for (const command of supportCommands()) group.addCommand(command);
 }
 
 function setupCommand(): Command {

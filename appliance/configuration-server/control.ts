@@ -1,12 +1,18 @@
 import { DomainError } from '../../shared/fault.ts';
 import type { ApplianceStatus, ControlAnswer, ControlRequest } from '../../shared/wire/appliance-control.ts';
+import type { PrerequisiteReport } from '../../shared/wire/prerequisite.ts';
+import { checkPrerequisites } from '../setup/prerequisites/check-prerequisites.ts';
 import { version } from '../version.ts';
 import { addAccount, listAccounts, removeAccount, updateAccount } from './account.ts';
 import type { ConfigurationServer } from './configuration-server.ts';
 import { listPendingCommands } from './handled-command.ts';
 import { findRegistration, getPassphrase, setPassphrase } from './identity.ts';
 import { countOutbox } from './outbox.ts';
-import type { Store } from './store.ts';
+import { diagnose } from './doctor.ts';
+import { renewCertificate } from './renew-certificate.ts';
+import { findSetting, type Store } from './store.ts';
+import { unregister } from './unregister.ts';
+import { WebClient } from './web-client.ts';
 import { checkOnVCenter, grantOnVCenter } from './vcenter-privileges.ts';
 import { getVCenter, listVCenters, pinFingerprint } from './vcenter.ts';
 
@@ -41,6 +47,17 @@ const handlers: Handlers = {
     pinFingerprint(store, vCenterName, readFingerprint(fingerprint));
     await running?.discovery.discoverAll('request');
     return getVCenter(store, vCenterName);
+  },
+  doctor: async (parts) => diagnose(status(parts), await examineMachine(parts), Date.now()),
+  renewCertificate: async (parts) => {
+    refuseRunning(parts);
+    return renewCertificate(parts.store);
+  },
+  unregister: async (parts, { force }) => {
+    refuseRunning(parts);
+    const web = new WebClient(findRegistration(parts.store)?.caCertificatePem);
+    await unregister(parts.store, web, force).finally(() => web.close());
+    return {};
   },
   vCenterGrant: async ({ store }, request) => grantOnVCenter(store, request),
   vCenterCheck: async ({ store }, request) => checkOnVCenter(store, request),
@@ -85,6 +102,32 @@ function status({ store, running }: ControlParts): ApplianceStatus {
       receivedAtMs,
     })),
   };
+}
+
+async function examineMachine({ store, running }: ControlParts): Promise<PrerequisiteReport> {
+  const { dataFolder } = store;
+  const registration = findRegistration(store);
+  const web = new WebClient(registration?.caCertificatePem);
+  try {
+    return await checkPrerequisites({
+      dataFolder,
+      host: findSetting(store, 'host') ?? '127.0.0.1',
+      port: Number(findSetting(store, 'chosenPort') ?? findSetting(store, 'port') ?? 9443),
+      service: registration === undefined ? undefined : { endpoint: registration.endpoint, web },
+      isOurs: () => running !== undefined,
+    });
+  } finally {
+    web.close();
+  }
+}
+
+function refuseRunning({ store, running }: ControlParts): void {
+  if (running === undefined) return;
+  throw new DomainError({
+    code: 'Conflict',
+    message: `The appliance of ${store.dataFolder} is running.`,
+    recommendedAction: 'Stop it first (SIGTERM, or its systemd unit), then repeat.',
+  });
 }
 
 /** An account changed: the vault is told, and logins that were refused are worth another try. */

@@ -62,6 +62,11 @@ export class TokenKeeper {
     this.#loop = this.#run();
   }
 
+  /** Asks for tokens once. @throws DomainError as the vault answers, Unavailable when it does not */
+  async ask(): Promise<void> {
+    await this.#renew();
+  }
+
   /** Asks for new tokens now, because the present ones were refused. */
   renewSoon(): void {
     if (performance.now() - this.#renewedAt > earlyRenewalMs) this.#wakeUp.wake();

@@ -5,8 +5,12 @@
  */
 import { z } from 'zod';
 import { Fault } from '../fault.ts';
+import { PrerequisiteCheck } from './prerequisite.ts';
 import { VCenterGrant, VCenterPrivileges } from './vcenter-privileges.ts';
 import { AgentStatus, ProcessServerHealth } from './check-in.ts';
+
+/** Name of the log in the data folder; `<name>.1` is the one before. */
+export const applianceLogName = 'appliance.log';
 
 /** Name of the control socket in the data folder. */
 export const controlSocketName = 'control.sock';
@@ -50,6 +54,12 @@ export const ControlRequest = z.discriminatedUnion('op', [
     account: Name.optional(),
     administrator: Login.optional(),
   }),
+  /** Look at everything, the machine included. */
+  z.object({ op: z.literal('doctor') }),
+  /** Another certificate for the port that agents come in at. Only while the appliance is stopped. */
+  z.object({ op: z.literal('renewCertificate') }),
+  /** Forget the vault. Only while the appliance is stopped; `force` does not ask the vault. */
+  z.object({ op: z.literal('unregister'), force: z.boolean() }),
   /** Discover every vCenter now. Only a running appliance does. */
   z.object({ op: z.literal('refresh') }),
 ]);
@@ -119,6 +129,16 @@ export const ApplianceStatus = z.object({
 });
 export type ApplianceStatus = z.infer<typeof ApplianceStatus>;
 
+/** One thing that was looked at. */
+export const Finding = z.object({
+  subject: z.string(),
+  outcome: PrerequisiteCheck.shape.outcome,
+  found: z.string(),
+  /** What to do; empty when passed. */
+  action: z.string(),
+});
+export type Finding = z.infer<typeof Finding>;
+
 /** What each operation answers. */
 export const ControlAnswers = {
   status: ApplianceStatus,
@@ -130,6 +150,9 @@ export const ControlAnswers = {
   passphraseSet: z.object({}),
   vCenterList: z.array(VCenterSummary),
   vCenterTrust: VCenterSummary,
+  doctor: z.array(Finding),
+  renewCertificate: z.object({ fingerprint: z.string(), expiresAtMs: timeMs }),
+  unregister: z.object({}),
   vCenterGrant: VCenterGrant,
   vCenterCheck: VCenterPrivileges,
   refresh: z.array(VCenterSummary),

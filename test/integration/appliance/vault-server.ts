@@ -118,6 +118,11 @@ export class VaultServer {
     };
   }
 
+  /** As if the server was deleted in the vault. */
+  forget(): void {
+    this.#appliances.clear();
+  }
+
   /** Listens again where it listened before it was closed. */
   async reopen(port: number): Promise<void> {
     await new Promise<void>((resolve) => this.#server.listen(port, '127.0.0.1', resolve));
@@ -189,6 +194,7 @@ export class VaultServer {
   }
 
   async #giveTokens(applianceId: string, assertion: string): Promise<ApplianceTokens> {
+    if (this.#appliances.size === 0) throw refusal('AuthenticationFailed', 'There is no such appliance.');
     const { request } = this.appliance;
     const { payload } = await verified(
       jwtVerify(assertion, await importJWK(request.signingKey, 'ES256'), {
