@@ -207,7 +207,7 @@ export class MobilityAgent {
       connection: this.#connection,
       item,
       state: this.#stateOf(protectedItemId),
-      sources: sourcesOf(item, this.#disks.look().sources),
+      sources: sourcesOf(item, this.#disks.look()),
       live: this.#livePolicy(item),
       onFrozen: (isFrozen) => this.#setFrozen(isFrozen),
       onProgress: ({ disks }) => {

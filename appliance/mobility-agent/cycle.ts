@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError, type Fault } from '../../shared/fault.ts';
 import {
   agentProtocol,
@@ -11,6 +12,7 @@ import {
 import type { BlockMap } from './block-map.ts';
 import type { Connection } from './connection.ts';
 import type { DiskSource } from './disk-source.ts';
+import type { OpenDisks } from './disks.ts';
 import { ExtentSender } from './extent-sender.ts';
 import type { ItemState, OpenCycle } from './item-state.ts';
 import { captureLive, type LiveCaptured } from './linux/live-capture.ts';
@@ -19,6 +21,9 @@ import { confirmHashes, liveDevices, refreshHashes, sinkOf, type LivePolicy } fr
 
 /** Passes over disks that keep changing while they are read, before the point is told to be of no one moment. */
 const passesAtMost = 5;
+/** How often, and how long each time, a pass waits for the disks' last write to be a moment ago. */
+const settlingsAtMost = 4;
+const settleMs = 10;
 
 export type AssignedItem = AgentWork['items'][number];
 
@@ -116,12 +121,22 @@ interface Captured {
 async function capture(parts: CycleParts, open: OpenCycle, maps: BlockMap[]): Promise<Captured> {
   let changedBytes = 0;
   for (let pass = 1; ; pass += 1) {
-    const stamps = parts.sources.map((source) => source.stamp());
+    const stamps = await settledStamps(parts);
     const capturedAtMs = Date.now();
     changedBytes += await sendChanges(parts, open.cycleId, maps);
     const isQuiet = parts.sources.every((source, index) => source.stamp() === stamps[index]);
     if (isQuiet) return { capturedAtMs, consistency: 'CrashConsistent', changedBytes };
     if (pass >= passesAtMost) return { capturedAtMs, consistency: 'NotConsistent', changedBytes };
+  }
+}
+
+/** What the disks' stamps are a moment after the last write, or while the writing does not end. */
+async function settledStamps({ sources, signal }: CycleParts): Promise<string[]> {
+  for (let attempt = 1; ; attempt += 1) {
+    const stamps = sources.map((source) => source.stamp());
+    const isSettled = sources.every((source, index) => source.stamp() === stamps[index]);
+    if (isSettled || attempt >= settlingsAtMost) return stamps;
+    await delay(settleMs, undefined, { signal });
   }
 }
 
@@ -202,16 +217,18 @@ function mapOf(maps: readonly BlockMap[], diskIndex: number): BlockMap {
   return map;
 }
 
-/** @throws DomainError RemoteFailure when a disk that the item has is not among the agent's, or has another size */
-export function sourcesOf(item: AssignedItem, sources: ReadonlyMap<string, DiskSource>): DiskSource[] {
+/** @throws DomainError RemoteFailure when a disk that the item has is not among the agent's, can't be used, or has another size */
+export function sourcesOf(item: AssignedItem, { reports, sources }: OpenDisks): DiskSource[] {
   return item.disks.map(({ diskId, sizeBytes }) => {
     const source = sources.get(diskId);
     if (source?.sizeBytes === sizeBytes) return source;
+    const fault = reports.find((report) => report.diskId === diskId)?.fault;
+    if (fault) throw new DomainError({ ...fault, target: diskId });
     throw new DomainError({
       code: 'RemoteFailure',
       message: source
         ? `The disk ${diskId} (${source.path}) has ${source.sizeBytes} bytes; it was protected with ${sizeBytes}.`
-        : `The disk ${diskId} is protected, and this agent has no usable path for it.`,
+        : `The disk ${diskId} is protected, and this agent was started without it.`,
       target: diskId,
       recommendedAction:
         "Start the agent with '--disk ID=PATH' for every protected disk, at its protected size.",

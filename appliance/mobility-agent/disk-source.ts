@@ -18,7 +18,7 @@ export interface DiskSource {
   readonly diskId: string;
   readonly path: string;
   readonly sizeBytes: number;
-  /** Something that changes whenever the content may have changed. @throws DomainError RemoteFailure */
+  /** Something that changes whenever the content may have changed; never twice the same just after it did. @throws DomainError RemoteFailure */
   stamp(): string;
   /**
    * Reads the whole disk in order and tells what differs from `known`.

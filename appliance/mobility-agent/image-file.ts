@@ -1,7 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { accessSync, constants, statSync, type BigIntStats } from 'node:fs';
 import { DomainError } from '../../shared/fault.ts';
 import { compareDisk } from './compare-disk.ts';
 import type { DiskSource, Piece } from './disk-source.ts';
+
+/** File times move in ticks of the kernel's clock, 10 ms at most: of two writes within one, the second does not show. */
+const tickNs = 20_000_000n;
 
 /** A raw disk image in a file that nobody writes to while a point is made. */
 export class ImageFile implements DiskSource {
@@ -18,7 +22,9 @@ export class ImageFile implements DiskSource {
 
   stamp(): string {
     const stat = statOf(this.path);
-    return `${stat.ino}-${stat.size}-${stat.mtimeNs}-${stat.ctimeNs}`;
+    const sinceNs = BigInt(Date.now()) * 1_000_000n - stat.mtimeNs;
+    const another = sinceNs < tickNs ? `-${randomUUID()}` : '';
+    return `${stat.ino}-${stat.size}-${stat.mtimeNs}-${stat.ctimeNs}${another}`;
   }
 
   compare(

@@ -11,8 +11,9 @@ export class Reader {
   constructor() {
     const script = new URL(`./read-worker${extname(import.meta.url)}`, import.meta.url);
     this.#worker = new Worker(script);
-    this.#worker.unref();
     this.#worker.on('message', (answer: PieceAnswer) => this.#answered(answer));
+    // Sooner it has no effect. A thread without work keeps no process alive.
+    this.#worker.once('online', () => this.#unrefIdle());
     this.#worker.on('error', (error) => {
       this.#isAlive = false;
       const reason = new Error('A thread that reads disks died.', { cause: error });
@@ -41,6 +42,10 @@ export class Reader {
 
   #answered(answer: PieceAnswer): void {
     this.#waiting.shift()?.resolve(answer);
+    this.#unrefIdle();
+  }
+
+  #unrefIdle(): void {
     if (this.#waiting.length === 0) this.#worker.unref();
   }
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import type { SealedSegment } from '../../shared/replica/segment-writer.ts';
 import type { Consistency, CycleCommit } from '../../shared/wire/agent.ts';
@@ -59,6 +60,7 @@ export class SpoolStore {
   #onceDurable: (() => void)[] = [];
 
   constructor(path: string) {
+    closeSync(openSync(path, 'a', 0o600)); // its companions get the same mode
     this.database = new DatabaseSync(path);
     this.database.exec(`
       PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;

@@ -49,6 +49,10 @@ function enrolAt(port: number, given: string, biosUuid: string = randomUUID()): 
   return enrol({ host: '127.0.0.1', port, passphrase: given, biosUuid, machine });
 }
 
+function nonce(): string {
+  return randomBytes(32).toString('base64');
+}
+
 async function faultOf(work: Promise<unknown>): Promise<Fault> {
   const error = await work.then(
     () => undefined,
@@ -110,7 +114,6 @@ describe('enrolment', () => {
       days: 1,
       nowMs: Date.now(),
     });
-    const nonce = (): string => randomBytes(32).toString('base64');
     const impostor = createServer(
       { key: own.privateKeyPem, cert: own.certificatePem },
       (request, response) => {

@@ -1,21 +1,17 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import {
-  closeSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Connection } from '../../appliance/mobility-agent/connection.ts';
+import { runCycle, type MadePoint } from '../../appliance/mobility-agent/cycle.ts';
+import type { DiskSource, Piece } from '../../appliance/mobility-agent/disk-source.ts';
+import { loadIdentity } from '../../appliance/mobility-agent/identity.ts';
+import { ImageFile } from '../../appliance/mobility-agent/image-file.ts';
+import { ItemState } from '../../appliance/mobility-agent/item-state.ts';
 import { startStorage, type Storage } from '../../local/storage/storage.ts';
 import { MiB } from '../../shared/bytes.ts';
-import { differingBlocks, makeImage, restored } from '../fixtures/process-server/images.ts';
+import { differingBlocks, makeImage, restored, writeBlocks } from '../fixtures/process-server/images.ts';
 import {
   AgentProcess,
   assign,
@@ -44,6 +40,20 @@ afterAll(async () => {
   await storage.close();
   rmSync(folder, { recursive: true, force: true });
 });
+
+/** An image that somebody writes to whenever it is read. */
+class BusyImage extends ImageFile {
+  constructor(path: string) {
+    super('a', path);
+  }
+
+  override async *compare(...given: Parameters<ImageFile['compare']>): AsyncIterable<Piece> {
+    for await (const piece of super.compare(...given)) {
+      writeBlocks(this.path, [3], () => randomBytes(512));
+      yield piece;
+    }
+  }
+}
 
 async function startAgent(biosUuid: string, disks: Record<string, string>): Promise<AgentProcess> {
   const dataFolder = join(folder, `agent-${biosUuid}`);
@@ -102,21 +112,30 @@ describe('disks', () => {
 
   test('that are written to while they are read make a point of no one moment, and the next is good', async () => {
     const image = join(folder, 'busy.raw');
-    makeImage(image, 24 * MiB);
-    const item = await createItem(storage.connectionString, [{ diskId: 'a', sizeBytes: 24 * MiB }]);
-    const file = openSync(image, 'r+');
-    const writing = setInterval(() => writeSync(file, randomBytes(512), 0, 512, 5 * MiB), 1);
+    makeImage(image, 4 * MiB);
+    const item = await createItem(storage.connectionString, [{ diskId: 'a', sizeBytes: 4 * MiB }]);
     await assign(server, item);
-    const agent = await startAgent(item.biosUuid, { a: image });
-    expect(await agent.line(({ kind }) => kind === 'point')).toMatchObject({ consistency: 'NotConsistent' });
-    clearInterval(writing);
-    closeSync(file);
-    const sequence = await server.createPoint(item.protectedItemId);
-    const made = await agent.line(
-      ({ kind, pointSequence }) => kind === 'point' && pointSequence === sequence,
-    );
-    expect(made).toMatchObject({ consistency: 'CrashConsistent' });
-    expect(differingBlocks(await restored(item, sequence, folder), readFileSync(image))).toEqual([]);
+    const dataFolder = join(folder, 'busy-agent');
+    await enrolAgent(dataFolder, item.biosUuid, server.port);
+    const connection = new Connection(loadIdentity(dataFolder));
+    const makePoint = (source: DiskSource): Promise<MadePoint> =>
+      runCycle({
+        connection,
+        item: { ...item, crashConsistentMinutes: 5, appConsistentMinutes: 0, pointRequest: 0, lastPoint: 0 },
+        state: new ItemState(dataFolder, item.protectedItemId),
+        sources: [source],
+        live: { freezeLimitMs: 1_000, whenNotConsistent: 'mark', hooks: undefined },
+        onFrozen: () => {},
+        onProgress: () => {},
+        onStall: () => {},
+        signal: new AbortController().signal,
+      });
+    expect(await makePoint(new BusyImage(image))).toMatchObject({ consistency: 'NotConsistent' });
+    const made = await makePoint(new ImageFile('a', image));
+    expect(made).toMatchObject({ consistency: 'CrashConsistent', pointSequence: 2 });
+    connection.close();
+    await server.untilPoint(item.protectedItemId, 2);
+    expect(differingBlocks(await restored(item, 2, folder), readFileSync(image))).toEqual([]);
   });
 
   test('that are gone after a while stop their machine only, and the agent says why', async () => {
@@ -131,6 +150,7 @@ describe('disks', () => {
     const point = server.createPoint(item.protectedItemId);
     const told = await agent.line(({ kind }) => kind === 'fault');
     expect(told).toMatchObject({ fault: { code: 'RemoteFailure', target: 'a' } });
+    expect(JSON.stringify(told)).toContain('there is no such file');
     const dataFolder = join(folder, `agent-${item.biosUuid}`);
     const status = await runAgentCommand(['status', '--data-folder', dataFolder]);
     expect(status.out).toContain('stands still');
