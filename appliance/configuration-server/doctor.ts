@@ -101,7 +101,7 @@ function judgeProcessServer({ processServer }: ApplianceStatus, nowMs: number): 
     judgeLoad(
       'processors',
       health.cpuPercent,
-      [80, 95],
+      [80],
       'Move machines to another process server, or add cores.',
     ),
     judgeLoad('memory', memoryPercent, [80], 'Move machines to another process server, or add memory.'),
