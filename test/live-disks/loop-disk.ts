@@ -35,7 +35,7 @@ export class Workshop {
 
   close(): void {
     for (const disk of this.disks.splice(0).toReversed()) disk.close();
-    rmSync(this.folder, { recursive: true, force: true });
+    removeFolder(this.folder);
   }
 }
 
@@ -118,8 +118,13 @@ function removeOrphans(): void {
       spawnSync('partx', ['--delete', device]);
       spawnSync('losetup', ['--detach', device]);
     }
-    rmSync(folder, { recursive: true, force: true });
+    removeFolder(folder);
   }
+}
+
+/** Nothing is deleted through a mount that could not be taken away. */
+function removeFolder(folder: string): void {
+  if (mountPointsUnder(folder).length === 0) rmSync(folder, { recursive: true, force: true });
 }
 
 function mountPointsUnder(folder: string): string[] {

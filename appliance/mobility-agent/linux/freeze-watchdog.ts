@@ -4,7 +4,8 @@
  * when the limit is over. It says, one line each: `ready`; `frozen N` or `failed N WHY`; `thawed N` or `stuck N WHY`;
  * at the end `done asked`, `done closed` or `done late`.
  *
- * All that can happen comes through one pipe, so one loop waits for everything. A freeze that hangs does not keep the
+ * Nothing is ever written to the pipe 4: to read from it with a time limit is to sleep, without a process to clean up.
+ * All that can happen comes through pipe 3, so one loop waits for everything. A freeze that hangs does not keep the
  * others from being thawed in time, and is thawed itself as soon as it comes to an end.
  */
 export const freezeWatchdog = String.raw`
@@ -22,11 +23,11 @@ thaw() {
   for ((tries = 0; tries < 100; tries++)); do
     if why=$(fsfreeze --unfreeze -- "${'$'}{mounts[$1]}" 2>&1); then say "thawed $1"; return; fi
     [[ $why == *'Invalid argument'* ]] && break
-    sleep 0.05
+    read -r -t 0.05 -u 4
   done
   say "stuck $1 ${'$'}{why//$'\n'/ }"
 }
-exec 3<> <(:)
+exec 3<> <(:) 4<> <(:)
 ( while read -r word; do echo "agent $word"; done; echo 'agent closed' ) <&0 >&3 &
 helpers=($!)
 frozen=(); pending=0
@@ -34,7 +35,7 @@ say ready
 while read -r what word why <&3; do
   case "$what $word" in
     'agent freeze')
-      ( sleep "$limit"; echo 'clock late' ) >&3 2>/dev/null &
+      ( read -r -t "$limit" -u 4; echo 'clock late' ) >&3 &
       helpers+=($!)
       for n in "${'$'}{!mounts[@]}"; do freeze "$n" & ((pending++)); done ;;
     'agent thaw') end=asked; break ;;
