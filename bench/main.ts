@@ -1,20 +1,23 @@
-/** `npm run bench -- <name> [--json]` */
-import { parseArgs } from 'node:util';
-import { benchDiscovery } from './discovery.ts';
+/** `npm run bench -- <what>`: measures Secondsite beside the tools people would otherwise use. */
+import { Command, InvalidArgumentError } from 'commander';
+import { replicate } from './replicate.ts';
 
-/** One file a bench; each prints its table, or with `json` one object on its last line, and gives the exit code. */
-const benches: Record<string, (options: { json: boolean }) => Promise<number>> = {
-  discovery: benchDiscovery,
-};
-
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { json: { type: 'boolean', default: false } },
-});
-const bench = benches[positionals[0] ?? ''];
-if (bench === undefined) {
-  process.stderr.write(`usage: npm run bench -- ${Object.keys(benches).join('|')} [--json]\n`);
-  process.exitCode = 2;
-} else {
-  process.exitCode = await bench({ json: values.json });
+function atLeast(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (Number.isFinite(value) && value >= least) return value;
+    throw new InvalidArgumentError(`It has to be a number, ${least} or more.`);
+  };
 }
+
+const program = new Command('npm run bench --').description('benchmarks').showHelpAfterError();
+program
+  .command('replicate')
+  .description('replicates a disk image into Azurite on disk, beside restic on the same image')
+  .option('--size-gib <number>', 'size of the image', atLeast(0.03125), 2)
+  .option('--runs <number>', 'how often; medians are told', atLeast(1), 3)
+  .option('--json', 'end with one JSON object in place of the table')
+  .action(async (options: { sizeGib: number; runs: number; json?: true }) => {
+    await replicate({ sizeGiB: options.sizeGib, runs: options.runs, json: options.json === true });
+  });
+await program.parseAsync();

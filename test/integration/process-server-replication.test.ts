@@ -67,13 +67,7 @@ async function protect(images: string[]): Promise<Item> {
 
 async function uploadedFor(item: Item, sequence: number): Promise<number> {
   await server.untilPoint(item.protectedItemId, sequence);
-  const told = server.events.find(
-    (event) =>
-      event.kind === 'point' &&
-      event.point.protectedItemId === item.protectedItemId &&
-      event.point.sequence === sequence,
-  );
-  return told?.kind === 'point' ? told.point.uploadedBytes : Number.NaN;
+  return server.uploadedBytes(item.protectedItemId, sequence);
 }
 
 describe('a machine with two disks', () => {

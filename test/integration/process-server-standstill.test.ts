@@ -166,6 +166,7 @@ test('no secret is written in the clear', async () => {
   await assign(server, item);
   await startAgent(item.biosUuid, { a: image });
   await server.untilPoint(item.protectedItemId, 1);
+  await server.close();
   const { dataFolder, passphrase } = server.settings;
   const files = readdirSync(dataFolder, { recursive: true, withFileTypes: true });
   for (const file of files.filter((entry) => entry.isFile())) {

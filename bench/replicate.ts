@@ -1,0 +1,224 @@
+import { BlobServiceClient } from '@azure/storage-blob';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { connectionStringOf, ensureAccount, type StoragePorts } from '../local/storage/account.ts';
+import { GiB } from '../shared/bytes.ts';
+import {
+  AgentProcess,
+  assign,
+  createItem,
+  enrolAgent,
+  peakMegabytes,
+  ServerProcess,
+  serverSettings,
+  type Item,
+} from '../test/fixtures/process-server/site.ts';
+import { blockBytes, compressedBytes, makeMixedImage, rewriteBlocks } from './image.ts';
+import { findMissingTools, Restic } from './restic.ts';
+
+type Cycle = 'initial' | 'unchanged' | 'delta';
+type Measured = Record<Cycle, { seconds: number; bytes: number }>;
+
+/** One run: both on the same image, into the same storage. */
+interface Run {
+  secondsite: Measured;
+  restic: Measured;
+  /** What the changed blocks have when each is compressed alone. */
+  changedBytes: number;
+  peakMegabytes: number;
+}
+
+/**
+ * Measures an initial replication, a cycle without changes and one after 1 % of the blocks was rewritten, beside restic.
+ * A cycle's time is from asking for the point until its manifest is in the storage; restic's, that of its command.
+ */
+export async function replicate(options: { sizeGiB: number; runs: number; json: boolean }): Promise<void> {
+  const missing = findMissingTools();
+  if (missing !== undefined) {
+    process.stderr.write(`${missing}\n`);
+    process.exitCode = 1;
+    return;
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'secondsite-bench-'));
+  const image = join(folder, 'disk.raw');
+  const sizeBytes = Math.round((options.sizeGiB * GiB) / blockBytes) * blockBytes;
+  try {
+    say(
+      `Making an image of ${options.sizeGiB} GiB: 30 % zeros, 10 % random, the rest files of this machine.`,
+    );
+    makeMixedImage(image, sizeBytes);
+    const runs: Run[] = [];
+    for (let run = 1; run <= options.runs; run += 1) {
+      say(`Run ${run} of ${options.runs}.`);
+      runs.push(await measure(join(folder, `run-${run}`), { path: image, sizeBytes }, run % 2 === 0));
+    }
+    process.stdout.write(options.json ? `${JSON.stringify(summaryOf(runs))}\n` : tableOf(runs));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+interface Image {
+  path: string;
+  sizeBytes: number;
+}
+
+async function measure(folder: string, image: Image, isResticFirst: boolean): Promise<Run> {
+  mkdirSync(folder);
+  const storage = await startStorageProcess(folder);
+  const site = await Site.start(folder, storage.connectionString, image);
+  try {
+    const service = BlobServiceClient.fromConnectionString(storage.connectionString);
+    const restic = await Restic.create(folder, service, 'restic');
+    const secondsite: Partial<Measured> = {};
+    const peer: Partial<Measured> = {};
+    const both = async (cycle: Cycle): Promise<void> => {
+      const ours = async (): Promise<void> => void (secondsite[cycle] = await site.cycle(cycle));
+      const theirs = async (): Promise<void> =>
+        void (peer[cycle] = await restic.backUp(image.path, cycle === 'unchanged'));
+      for (const measureOne of isResticFirst ? [theirs, ours] : [ours, theirs]) await measureOne();
+    };
+    await both('initial');
+    await both('unchanged');
+    const changed = rewriteBlocks(image.path, image.sizeBytes);
+    await both('delta');
+    return {
+      secondsite: secondsite as Measured, // all three were measured above, as were the peer's
+      restic: peer as Measured,
+      changedBytes: compressedBytes(image.path, changed),
+      peakMegabytes: site.peakMegabytes(),
+    };
+  } finally {
+    await site.close();
+    await storage.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** A process server and a mobility agent that waits for work, each a process. */
+class Site {
+  readonly #server: ServerProcess;
+  readonly #agent: AgentProcess;
+  readonly #item: Item;
+
+  private constructor(server: ServerProcess, agent: AgentProcess, item: Item) {
+    this.#server = server;
+    this.#agent = agent;
+    this.#item = item;
+  }
+
+  static async start(folder: string, connectionString: string, image: Image): Promise<Site> {
+    const item = await createItem(connectionString, [{ diskId: 'disk', sizeBytes: image.sizeBytes }]);
+    const server = await ServerProcess.start(serverSettings(folder, connectionString));
+    const dataFolder = join(folder, 'agent');
+    await enrolAgent(dataFolder, item.biosUuid, server.port);
+    const agent = new AgentProcess(dataFolder, { disk: image.path });
+    await agent.line(({ kind }) => kind === 'connected');
+    return new Site(server, agent, item);
+  }
+
+  async cycle(cycle: Cycle): Promise<{ seconds: number; bytes: number }> {
+    const { protectedItemId } = this.#item;
+    const startedAtMs = performance.now();
+    let sequence = 1;
+    if (cycle === 'initial') await assign(this.#server, this.#item);
+    else sequence = await this.#server.createPoint(protectedItemId);
+    await this.#server.untilPoint(protectedItemId, sequence);
+    const seconds = (performance.now() - startedAtMs) / 1_000;
+    return { seconds, bytes: this.#server.uploadedBytes(protectedItemId, sequence) };
+  }
+
+  peakMegabytes(): number {
+    return Math.max(peakMegabytes(this.#server.processId), peakMegabytes(this.#agent.processId));
+  }
+
+  async close(): Promise<void> {
+    await this.#agent.stop();
+    await this.#server.close();
+  }
+}
+
+async function startStorageProcess(
+  folder: string,
+): Promise<{ connectionString: string; close: () => Promise<void> }> {
+  const main = fileURLToPath(new URL('../local/storage/main.ts', import.meta.url));
+  const dataFolder = join(folder, 'storage');
+  const child: ChildProcess = spawn(process.execPath, [main, '--data-folder', dataFolder], {
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
+  if (!child.stdout) throw new Error('The storage process has no output.');
+  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
+  const { ports } = JSON.parse(line) as { ports: StoragePorts };
+  return {
+    connectionString: connectionStringOf(ensureAccount(dataFolder), ports),
+    close: async () => {
+      const ended = once(child, 'exit');
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
+function summaryOf(runs: Run[]): Record<string, number> {
+  const faster = (cycle: Cycle): number =>
+    round(median(runs.map(({ restic, secondsite }) => restic[cycle].seconds / secondsite[cycle].seconds)));
+  return {
+    initial_vs_restic: faster('initial'),
+    delta_vs_restic: faster('delta'),
+    unchanged_vs_restic: faster('unchanged'),
+    delta_bytes_ratio: round(
+      median(runs.map(({ secondsite, changedBytes }) => secondsite.delta.bytes / changedBytes)),
+    ),
+    peak_rss_mb: Math.round(Math.max(...runs.map(({ peakMegabytes }) => peakMegabytes))),
+  };
+}
+
+function tableOf(runs: Run[]): string {
+  const row = (cells: string[]): string =>
+    cells.map((cell, at) => (at ? cell.padStart(15) : cell.padEnd(22))).join('');
+  const of = (who: 'secondsite' | 'restic', cycle: Cycle, what: 'seconds' | 'bytes'): number =>
+    median(runs.map((run) => run[who][cycle][what]));
+  const cycles: [Cycle, string][] = [
+    ['initial', 'initial replication'],
+    ['unchanged', 'nothing changed'],
+    ['delta', '1 % rewritten'],
+  ];
+  const summary = summaryOf(runs);
+  return [
+    row(['', 'Secondsite', 'restic', 'times faster', 'Secondsite MB', 'restic MB']),
+    ...cycles.map(([cycle, title]) =>
+      row([
+        title,
+        `${of('secondsite', cycle, 'seconds').toFixed(2)} s`,
+        `${of('restic', cycle, 'seconds').toFixed(2)} s`,
+        `${summary[`${cycle}_vs_restic`] ?? ''}`,
+        (of('secondsite', cycle, 'bytes') / 1e6).toFixed(1),
+        (of('restic', cycle, 'bytes') / 1e6).toFixed(1),
+      ]),
+    ),
+    '',
+    `Medians of ${runs.length}. The delta uploaded ${summary['delta_bytes_ratio']} times what the changed blocks have when compressed.`,
+    `Neither process server nor agent ever had more than ${summary['peak_rss_mb']} MB of memory.`,
+    '',
+  ].join('\n');
+}
+
+function median(values: number[]): number {
+  const ascending = values.toSorted((one, other) => one - other);
+  const middle = ascending.length >> 1;
+  const upper = ascending[middle] ?? Number.NaN;
+  return ascending.length % 2 === 1 ? upper : ((ascending[middle - 1] ?? upper) + upper) / 2;
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
+
+function say(words: string): void {
+  process.stderr.write(`${words}\n`);
+}
