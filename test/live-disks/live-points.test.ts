@@ -7,7 +7,7 @@ import { run, whyNotHere } from './loop-disk.ts';
 import { Writers } from './writers.ts';
 
 /** The long form (`npm run test:faults`) makes more. */
-const points = Number(process.env['SECONDSITE_LIVE_POINTS'] ?? 8);
+const points = Number(process.env['SECONDSITE_LIVE_POINTS'] ?? 6);
 const reason = whyNotHere();
 const where = reason === undefined ? '' : ` (not here: ${reason})`;
 

@@ -6,7 +6,7 @@ import { whyNotHere } from './loop-disk.ts';
 import { letThrough, Postgresql, whyNoPostgresql, type Bench } from './postgresql.ts';
 
 /** The long form (`npm run test:faults`) makes more. */
-const points = Math.ceil(Number(process.env['SECONDSITE_LIVE_POINTS'] ?? 8) / 2);
+const points = Math.ceil(Number(process.env['SECONDSITE_LIVE_POINTS'] ?? 6) / 2);
 const reason = whyNotHere() ?? whyNoPostgresql();
 const where = reason === undefined ? '' : ` (not here: ${reason})`;
 
