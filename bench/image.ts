@@ -77,7 +77,7 @@ export function compressedBytes(path: string, blocks: readonly number[]): number
 /** The bytes of the files below /usr, one after the other; from the beginning again where they end. */
 class FileBytes {
   #paths: Iterator<string> = pathsBelow(filesFrom);
-  #rest = Buffer.alloc(0);
+  #rest: Buffer = Buffer.alloc(0);
 
   take(lengthBytes: number): Buffer {
     const pieces: Buffer[] = [];

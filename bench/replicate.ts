@@ -36,13 +36,18 @@ interface Run {
 /**
  * Measures an initial replication, a cycle without changes and one after 1 % of the blocks was rewritten, beside restic.
  * A cycle's time is from asking for the point until its manifest is in the storage; restic's, that of its command.
+ *
+ * @returns the exit code
  */
-export async function replicate(options: { sizeGiB: number; runs: number; json: boolean }): Promise<void> {
+export async function benchReplicate(options: {
+  sizeGiB: number;
+  runs: number;
+  json: boolean;
+}): Promise<number> {
   const missing = findMissingTools();
   if (missing !== undefined) {
     process.stderr.write(`${missing}\n`);
-    process.exitCode = 1;
-    return;
+    return 1;
   }
   const folder = mkdtempSync(join(tmpdir(), 'secondsite-bench-'));
   const image = join(folder, 'disk.raw');
@@ -57,7 +62,9 @@ export async function replicate(options: { sizeGiB: number; runs: number; json: 
       say(`Run ${run} of ${options.runs}.`);
       runs.push(await measure(join(folder, `run-${run}`), { path: image, sizeBytes }, run % 2 === 0));
     }
-    process.stdout.write(options.json ? `${JSON.stringify(summaryOf(runs))}\n` : tableOf(runs));
+    process.stdout.write(tableOf(runs));
+    if (options.json) process.stdout.write(`${JSON.stringify(summaryOf(runs))}\n`);
+    return 0;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -179,8 +186,6 @@ function summaryOf(runs: Run[]): Record<string, number> {
 }
 
 function tableOf(runs: Run[]): string {
-  const row = (cells: string[]): string =>
-    cells.map((cell, at) => (at ? cell.padStart(15) : cell.padEnd(22))).join('');
   const of = (who: 'secondsite' | 'restic', cycle: Cycle, what: 'seconds' | 'bytes'): number =>
     median(runs.map((run) => run[who][cycle][what]));
   const cycles: [Cycle, string][] = [
@@ -206,6 +211,10 @@ function tableOf(runs: Run[]): string {
     `Neither process server nor agent ever had more than ${summary['peak_rss_mb']} MB of memory.`,
     '',
   ].join('\n');
+}
+
+function row(cells: string[]): string {
+  return cells.map((cell, at) => (at ? cell.padStart(15) : cell.padEnd(22))).join('');
 }
 
 function median(values: number[]): number {
