@@ -10,6 +10,7 @@ import {
   getPassphrase,
   type Registration,
 } from './configuration-server/identity.ts';
+import { findProxyUrl, serviceBusOptions } from './configuration-server/outbound.ts';
 import { CheckInNumbers } from './configuration-server/outbox.ts';
 import { takeDataFolder } from './configuration-server/single-run.ts';
 import { findSetting, openStore, putSetting, storeExists, type Store } from './configuration-server/store.ts';
@@ -62,7 +63,10 @@ async function startParts(
   const { applianceId, vaultId } = registration;
   const numbers = new CheckInNumbers(beginEpoch(store));
   const identity = ensureIdentity(store);
-  const web = new WebClient(registration.caCertificatePem);
+  const { caCertificatePem } = registration;
+  const proxyUrl = findProxyUrl(store);
+  const web = new WebClient(caCertificatePem, proxyUrl);
+  const serviceBus = serviceBusOptions(proxyUrl, caCertificatePem);
   undo.push(() => web.close());
   const tokens = new TokenKeeper(registration, identity, web);
   const host = findSetting(store, 'host') ?? '127.0.0.1';
@@ -82,7 +86,7 @@ async function startParts(
   undo.push(async () => processServer.close());
   // a free port once taken stays: the agents know it
   putSetting(store, 'chosenPort', String(processServer.port));
-  const parts = { store, numbers, registration, identity, web, tokens, processServer, host };
+  const parts = { store, numbers, registration, identity, web, tokens, serviceBus, processServer, host };
   const server = new ConfigurationServer(parts);
   events.open((event) => server.handle(event));
   server.start();

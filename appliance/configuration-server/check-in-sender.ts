@@ -1,4 +1,4 @@
-import { ServiceBusClient, type ServiceBusSender } from '@azure/service-bus';
+import { ServiceBusClient, type ServiceBusClientOptions, type ServiceBusSender } from '@azure/service-bus';
 import { CompactSign } from 'jose';
 import { KiB } from '../../shared/bytes.ts';
 import { DomainError } from '../../shared/fault.ts';
@@ -35,6 +35,8 @@ export interface CheckInSenderParts {
   registration: Registration;
   identity: Identity;
   web: WebClient;
+  /** How Service Bus is reached. */
+  serviceBus: ServiceBusClientOptions;
 }
 
 /** A check-in about to be sent, and what is to be done when Service Bus has taken it. */
@@ -179,7 +181,8 @@ export class CheckInSender {
   async #linkWith(tokens: ApplianceTokens): Promise<Link> {
     if (this.#link?.tokens === tokens) return this.#link;
     await this.#unlink();
-    const client = new ServiceBusClient(tokens.checkIns.connectionString, { retryOptions });
+    const options = { ...this.#parts.serviceBus, retryOptions };
+    const client = new ServiceBusClient(tokens.checkIns.connectionString, options);
     this.#link = { tokens, client, sender: client.createSender(tokens.checkIns.queue) };
     return this.#link;
   }

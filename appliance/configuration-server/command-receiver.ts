@@ -1,5 +1,6 @@
 import {
   ServiceBusClient,
+  type ServiceBusClientOptions,
   type ServiceBusReceivedMessage,
   type ServiceBusReceiver,
 } from '@azure/service-bus';
@@ -19,6 +20,7 @@ const lockRenewalMs = 5 * 60 * 1000;
  */
 export class CommandReceiver {
   readonly #tokens: TokenKeeper;
+  readonly #serviceBus: ServiceBusClientOptions;
   readonly #take: (command: Command) => void;
   #client: ServiceBusClient | undefined;
   #switching: Promise<void> = Promise.resolve();
@@ -26,8 +28,9 @@ export class CommandReceiver {
   #lastError = '';
 
   /** @param take writes the command down and returns; a throw leaves the message in the queue */
-  constructor(tokens: TokenKeeper, take: (command: Command) => void) {
+  constructor(tokens: TokenKeeper, serviceBus: ServiceBusClientOptions, take: (command: Command) => void) {
     this.#tokens = tokens;
+    this.#serviceBus = serviceBus;
     this.#take = take;
   }
 
@@ -49,6 +52,7 @@ export class CommandReceiver {
     if (this.#closed) return;
     const { connectionString, queue } = tokens.commands;
     this.#client = new ServiceBusClient(connectionString, {
+      ...this.#serviceBus,
       retryOptions: { maxRetries: 3, retryDelayInMs: 1_000 },
     });
     const receiver = this.#client.createReceiver(queue, {

@@ -1,6 +1,7 @@
 /**
  * The configuration server: the appliance's side towards the vault. Sends check-ins, takes commands, discovers vCenters.
  */
+import type { ServiceBusClientOptions } from '@azure/service-bus';
 import type { Heartbeat } from '../../shared/wire/check-in.ts';
 import type { ApplianceStatus } from '../../shared/wire/appliance-control.ts';
 import type { ProcessServer, ProcessServerEvent } from '../process-server/contract.ts';
@@ -34,6 +35,8 @@ export interface ConfigurationServerParts {
   identity: Identity;
   web: WebClient;
   tokens: TokenKeeper;
+  /** How Service Bus is reached. */
+  serviceBus: ServiceBusClientOptions;
   processServer: ProcessServer;
   /** Where the process server listens. */
   host: string;
@@ -71,7 +74,7 @@ export class ConfigurationServer {
         this.#changed.wake();
       },
     });
-    this.#receiver = new CommandReceiver(tokens, (command) => this.#runner.take(command));
+    this.#receiver = new CommandReceiver(tokens, parts.serviceBus, (command) => this.#runner.take(command));
   }
 
   start(): void {

@@ -58,7 +58,7 @@ export class WebClient {
     try {
       return await this.#send(request);
     } catch (error) {
-      throw unreachable(request.url, error);
+      throw unreachable(request.url, error, this.proxy);
     }
   }
 
@@ -136,20 +136,28 @@ function lengthOf(body: WebRequest['body']): Record<string, number> {
   return body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
 }
 
-function unreachable(url: string, error: unknown): DomainError {
+function unreachable(url: string, error: unknown, proxy: string | undefined): DomainError {
   const reason = error instanceof Error ? (error.message === '' ? error.name : error.message) : String(error);
+  const throughProxy = proxy !== undefined && /tunnel|proxy/iu.test(reason);
   const untrusted = /certificate|self[- ]signed|issuer/iu.test(reason);
   return new DomainError(
     {
       code: 'Unavailable',
       message: `${hostOf(url)} can't be reached: ${reason}.`,
       target: hostOf(url),
-      recommendedAction: untrusted
-        ? 'Its certificate is not trusted: get a new registration key from the vault, which names the certificate authority, and check that nothing between here and there breaks TLS open.'
-        : 'Check the network, name resolution and firewall between this machine and that address.',
+      recommendedAction: adviceFor({ untrusted, throughProxy }),
     },
     { cause: error },
   );
+}
+
+function adviceFor({ untrusted, throughProxy }: { untrusted: boolean; throughProxy: boolean }): string {
+  if (throughProxy) {
+    return 'Check the proxy’s address, port, user and password, and that it lets HTTPS through to that address.';
+  }
+  return untrusted
+    ? 'Its certificate is not trusted: get a new registration key from the vault, which names the certificate authority, and check that nothing between here and there breaks TLS open.'
+    : 'Check the network, name resolution and firewall between this machine and that address.';
 }
 
 const codes: Partial<Record<number, Fault['code']>> = {

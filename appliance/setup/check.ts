@@ -1,4 +1,5 @@
 import { findRegistration } from '../configuration-server/identity.ts';
+import { findProxyUrl, proxyUrlOf, type InternetSettings } from '../configuration-server/outbound.ts';
 import { readRegistrationKey } from '../configuration-server/registration.ts';
 import { openStore, storeExists } from '../configuration-server/store.ts';
 import { WebClient } from '../configuration-server/web-client.ts';
@@ -13,6 +14,8 @@ export interface CheckOptions {
   host: string;
   port: number;
   timeServer: string | undefined;
+  /** The way to the internet; left out, that of the appliance in the data folder, or directly. */
+  internet?: InternetSettings | undefined;
 }
 
 interface Service {
@@ -26,10 +29,15 @@ interface Service {
  * @throws DomainError InvalidRequest when the key file can't be used.
  */
 export async function checkOnly(options: CheckOptions): Promise<PrerequisiteReport> {
-  const { keyPath, dataFolder, host, port, timeServer } = options;
-  const service = keyPath === undefined ? findService(dataFolder) : readRegistrationKey(keyPath).claims;
+  const { keyPath, dataFolder, host, port, timeServer, internet } = options;
+  const kept = readKept(dataFolder);
+  const service: Service | undefined =
+    keyPath === undefined ? kept?.service : readRegistrationKey(keyPath).claims;
   if (service === undefined) return checkPrerequisites({ dataFolder, host, port, timeServer });
-  const web = new WebClient(service.caCertificatePem);
+  const web = new WebClient(
+    service.caCertificatePem,
+    internet === undefined ? kept?.proxyUrl : proxyUrlOf(internet),
+  );
   try {
     const { endpoint } = service;
     return await checkPrerequisites({ dataFolder, host, port, timeServer, service: { endpoint, web } });
@@ -38,11 +46,14 @@ export async function checkOnly(options: CheckOptions): Promise<PrerequisiteRepo
   }
 }
 
-function findService(dataFolder: string): Service | undefined {
+/** What the data folder knows already. */
+function readKept(
+  dataFolder: string,
+): { service: Service | undefined; proxyUrl: string | undefined } | undefined {
   if (!storeExists(dataFolder)) return undefined;
   const store = openStore(dataFolder);
   try {
-    return findRegistration(store);
+    return { service: findRegistration(store), proxyUrl: findProxyUrl(store) };
   } finally {
     store.db.close();
   }

@@ -12,6 +12,7 @@ import {
   register,
   type RegistrationKey,
 } from '../configuration-server/registration.ts';
+import { findProxyUrl, putInternet, type InternetSettings } from '../configuration-server/outbound.ts';
 import { takeDataFolder } from '../configuration-server/single-run.ts';
 import { openStore, putSetting, type Store } from '../configuration-server/store.ts';
 import { WebClient } from '../configuration-server/web-client.ts';
@@ -32,6 +33,8 @@ export interface SetupOptions {
   waitSeconds: number;
   /** `host` or `host:port` of a time server to check the clock against, beside the vault's service. */
   timeServer?: string | undefined;
+  /** The way to the internet; left out, what was set before, or directly. */
+  internet?: InternetSettings | undefined;
   onRetry: (message: string) => void;
 }
 
@@ -68,6 +71,7 @@ export async function setUp(options: SetupOptions): Promise<SetupResult> {
     refuseOtherVault(known, key, dataFolder);
     if (known === undefined) refuseExpired(key, Date.now());
     ensureIdentity(store);
+    if (options.internet !== undefined) putInternet(store, options.internet);
     putSetting(store, 'host', host);
     putSetting(store, 'port', String(port));
     if (port !== 0) putSetting(store, 'chosenPort', String(port));
@@ -93,7 +97,7 @@ interface Checked {
 }
 
 async function checkAndRegister(store: Store, enrolment: Enrolment, options: SetupOptions): Promise<Checked> {
-  const web = new WebClient(enrolment.key.claims.caCertificatePem);
+  const web = new WebClient(enrolment.key.claims.caCertificatePem, findProxyUrl(store));
   const patience = AbortSignal.timeout(options.waitSeconds * 1000);
   const backOff = new BackOff();
   try {
