@@ -1,5 +1,6 @@
 /** `npm run bench -- <name> [--json]`: one file a bench. Each gives the exit code. */
 import { Command, InvalidArgumentError } from 'commander';
+import { benchApi } from './api.ts';
 import { benchDiscovery } from './discovery.ts';
 import { benchReplicate } from './replicate.ts';
 
@@ -22,6 +23,14 @@ program
   .option(...json)
   .action(async ({ sizeGib, runs, json }: { sizeGib: number; runs: number; json?: true }) => {
     process.exitCode = await benchReplicate({ sizeGiB: sizeGib, runs, json: json === true });
+  });
+
+program
+  .command('api')
+  .description('the control plane on the local platform, beside bare table operations')
+  .option(...json)
+  .action(async (options: { json?: true }) => {
+    process.exitCode = await benchApi({ json: options.json === true });
   });
 
 await program.parseAsync();
