@@ -35,6 +35,8 @@ export function addApplianceCommands(program: Command): void {
 function setupCommand(): Command {
   return common('setup', 'set this machine up and register it at a vault; repeating it repairs')
     .option('--key <file>', "the vault's registration key")
+    .option('--answers <file>', 'YAML with all answers, for setup without questions')
+    .option('--licences', 'show the packages that it is made of, with their licences')
     .option('--check', 'check the prerequisites, and change nothing')
     .option('--time-server <server>', 'check the clock against this server too')
     .option('--port <number>', 'where mobility agents come in; 0 takes a free port', '9443')
@@ -50,6 +52,8 @@ function setupCommand(): Command {
 
 interface SetupFlags {
   key?: string;
+  answers?: string;
+  licences?: boolean;
   check?: boolean;
   timeServer?: string;
   port: string;
@@ -57,8 +61,11 @@ interface SetupFlags {
   waitSeconds: string;
 }
 
-function setupArguments({ key, check, timeServer, port, host, waitSeconds }: SetupFlags): string[] {
+function setupArguments(flags: SetupFlags): string[] {
+  const { key, answers, licences, check, timeServer, port, host, waitSeconds } = flags;
   return [
+    ...(answers === undefined ? [] : ['--answers', resolve(answers)]),
+    ...(licences === true ? ['--licences'] : []),
     ...(key === undefined ? [] : ['--key', resolve(key)]),
     ...(check === true ? ['--check'] : []),
     ...(timeServer === undefined ? [] : ['--time-server', timeServer]),

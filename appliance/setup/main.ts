@@ -6,9 +6,11 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { DomainError } from '../../shared/fault.ts';
 import { exitWithError } from '../exit.ts';
-import { checkOnly } from './check.ts';
+import { internetOf, passphraseOf, readAnswers, refuseAnswers, type Answers } from './answers.ts';
+import { checkOnly, type CheckOptions } from './check.ts';
+import { describeLicences } from './licences.ts';
 import { describePrerequisites } from './prerequisites/describe-prerequisites.ts';
-import { setUp, type SetupResult } from './set-up.ts';
+import { setUp, type SetupOptions, type SetupResult } from './set-up.ts';
 
 async function main(): Promise<void> {
   process.umask(0o077);
@@ -20,30 +22,60 @@ async function main(): Promise<void> {
       host: { type: 'string', default: '127.0.0.1' },
       'wait-seconds': { type: 'string', default: '120' },
       'time-server': { type: 'string' },
+      answers: { type: 'string' },
+      licences: { type: 'boolean', default: false },
       check: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
   });
-  const where = {
-    dataFolder: resolve(need(values['data-folder'], '--data-folder')),
-    host: values.host,
-    port: readNumber(values.port, '--port', 65_535),
-    timeServer: values['time-server'],
-  };
+  if (values.licences) {
+    process.stdout.write(`${describeLicences()}\n`);
+    return;
+  }
+  const dataFolder = resolve(need(values['data-folder'], '--data-folder'));
+  const answers = values.answers === undefined ? undefined : readAnswers(resolve(values.answers));
+  const told = answers === undefined ? fromFlags(values, dataFolder) : fromAnswers(answers, dataFolder);
   if (values.check) {
-    const keyPath = values.key === undefined ? undefined : resolve(values.key);
-    const report = await checkOnly({ ...where, keyPath });
+    const report = await checkOnly(told);
     process.stdout.write(`${values.json ? JSON.stringify(report) : describePrerequisites(report)}\n`);
     if (report.outcome === 'Failed') process.exitCode = 1;
     return;
   }
+  if (answers !== undefined) refuseAnswers(answers);
   const result = await setUp({
-    ...where,
-    keyPath: resolve(need(values.key, '--key')),
+    ...told,
+    keyPath: need(told.keyPath, '--key'),
     waitSeconds: readNumber(values['wait-seconds'], '--wait-seconds', 86_400),
     onRetry: (message) => process.stderr.write(`${message} Trying again…\n`),
   });
   process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : inWords(result));
+}
+
+type Told = CheckOptions & Pick<SetupOptions, 'passphrase' | 'refusesUndersized'>;
+
+function fromFlags(
+  values: { key?: string | undefined; host: string; port: string; 'time-server'?: string | undefined },
+  dataFolder: string,
+): Told {
+  return {
+    keyPath: values.key === undefined ? undefined : resolve(values.key),
+    dataFolder,
+    host: values.host,
+    port: readNumber(values.port, '--port', 65_535),
+    timeServer: values['time-server'],
+  };
+}
+
+function fromAnswers(answers: Answers, dataFolder: string): Told {
+  return {
+    keyPath: answers.registrationKey,
+    dataFolder: answers.dataFolder ?? dataFolder,
+    ...answers.network,
+    timeServer: answers.timeServer,
+    internet: internetOf(answers),
+    passphrase: passphraseOf(answers),
+    refusesUndersized: !answers.acceptUndersized,
+  };
 }
 
 function inWords(result: SetupResult): string {

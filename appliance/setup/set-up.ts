@@ -4,6 +4,7 @@ import {
   ensureIdentity,
   findRegistration,
   putPrerequisites,
+  setPassphrase,
   type Registration,
 } from '../configuration-server/identity.ts';
 import {
@@ -18,7 +19,7 @@ import { openStore, putSetting, type Store } from '../configuration-server/store
 import { WebClient } from '../configuration-server/web-client.ts';
 import { DomainError, isRetryable } from '../../shared/fault.ts';
 import type { PrerequisiteReport } from '../../shared/wire/prerequisite.ts';
-import { checkPrerequisites, refuseFailed } from './prerequisites/check-prerequisites.ts';
+import { checkPrerequisites, refuseFailed, refuseUndersized } from './prerequisites/check-prerequisites.ts';
 import { mkdirSync } from 'node:fs';
 
 /** What setup is told. */
@@ -35,6 +36,10 @@ export interface SetupOptions {
   timeServer?: string | undefined;
   /** The way to the internet; left out, what was set before, or directly. */
   internet?: InternetSettings | undefined;
+  /** What mobility agents prove when they enrol; left out, it stays, or one is made. */
+  passphrase?: string | undefined;
+  /** Refuses a machine that is smaller than recommended. */
+  refusesUndersized?: boolean;
   onRetry: (message: string) => void;
 }
 
@@ -72,6 +77,7 @@ export async function setUp(options: SetupOptions): Promise<SetupResult> {
     if (known === undefined) refuseExpired(key, Date.now());
     ensureIdentity(store);
     if (options.internet !== undefined) putInternet(store, options.internet);
+    if (options.passphrase !== undefined) setPassphrase(store, options.passphrase);
     putSetting(store, 'host', host);
     putSetting(store, 'port', String(port));
     if (port !== 0) putSetting(store, 'chosenPort', String(port));
@@ -123,7 +129,7 @@ async function tryOnce(
   store: Store,
   web: WebClient,
   { key, known }: Enrolment,
-  { dataFolder, host, port, timeServer }: SetupOptions,
+  { dataFolder, host, port, timeServer, refusesUndersized = false }: SetupOptions,
 ): Promise<Checked> {
   const service = { endpoint: key.claims.endpoint, web };
   const prerequisites = await checkPrerequisites({
@@ -135,6 +141,7 @@ async function tryOnce(
     isOurs: notOurs,
   });
   refuseFailed(prerequisites);
+  if (refusesUndersized) refuseUndersized(prerequisites);
   putPrerequisites(store, prerequisites);
   return { registration: known ?? (await register(store, web, key)), prerequisites };
 }

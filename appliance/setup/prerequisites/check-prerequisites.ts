@@ -63,6 +63,21 @@ export function refuseFailed(report: PrerequisiteReport): void {
   });
 }
 
+/** @throws DomainError Conflict with what is smaller than recommended. */
+export function refuseUndersized({ undersized, checks }: PrerequisiteReport): void {
+  if (!undersized) return;
+  const small = checks.filter(({ name, outcome }) => sizes.has(name) && outcome === 'Warning');
+  throw new DomainError({
+    code: 'Conflict',
+    message: small
+      .map(({ name, found, wanted }) => `${name}: found ${found}; wanted ${wanted}.`)
+      .join('\n')
+      .slice(0, 4_000),
+    target: 'undersized',
+    recommendedAction: 'Give the machine more, or accept it as it is with `acceptUndersized: true`.',
+  });
+}
+
 function codeOf(failed: readonly PrerequisiteCheck[]): Fault['code'] {
   if (failed.every(({ name }) => name.startsWith('clock'))) return 'ClockSkew';
   return failed.every(({ name }) => name === 'vaultReachable') ? 'Unavailable' : 'Conflict';

@@ -58,6 +58,39 @@ test('a check that fails ends with status 1 and says what was found, wanted and 
   });
 });
 
+test('sets up from answers in a file, without a question', async () => {
+  const answers = join(folder, 'answers.yaml');
+  const lines = [
+    'acceptLicences: true',
+    'registrationKey: key.json',
+    'acceptUndersized: true',
+    'network: { port: 0 }',
+  ];
+  await writeFile(answers, [...lines, 'passphrase: { env: AGENT_PASSPHRASE }', ''].join('\n'));
+  expect((await run(['setup', '--answers', answers])).stderr).toContain('AGENT_PASSPHRASE is not set');
+  process.env['AGENT_PASSPHRASE'] = 'a-passphrase-from-outside';
+  const { code, stderr, stdout } = await run(['setup', '--answers', answers]);
+  delete process.env['AGENT_PASSPHRASE'];
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).not.toContain('a-passphrase-from-outside');
+  expect((await run(['passphrase', 'show'])).stdout).toBe('a-passphrase-from-outside\n');
+});
+
+test.each([
+  [['acceptLicences: false'], 'licences of the packages were not accepted'],
+  [['acceptLicences: true', 'role: processServer'], 'can’t be set up yet'],
+  [['acceptLicences: true', 'vmware: false'], 'Only machines of VMware'],
+  [['acceptLicences: true', 'colour: blue'], 'colour'],
+  [['acceptLicences: ['], "can't be used"],
+])('refuses the answers %j and registers nothing', async (lines, message) => {
+  const answers = join(folder, 'answers.yaml');
+  await writeFile(answers, ['registrationKey: key.json', 'network: { port: 0 }', ...lines].join('\n'));
+  const { code, stderr } = await run(['setup', '--answers', answers]);
+  expect(code).toBe(1);
+  expect(stderr).toContain(message);
+  expect(() => vault.appliance).toThrow('No appliance is registered');
+});
+
 test('adds, changes, lists and removes accounts of a stopped appliance', async () => {
   await setUp();
   const added = await run(['accounts', 'add', '--name', 'vc', '--user', 'me'], 'secret-password\n');
