@@ -1,5 +1,6 @@
 import { type VaultRef, sameName } from '../arm/resource-id.ts';
 import { DomainError } from '../fault.ts';
+import { deleteRows } from '../store/delete-rows.ts';
 import { type RowKey, rowKey, rowsBelow, vaultPartition } from '../store/row-key.ts';
 import { type RowPage, Rows, notFound } from '../store/rows.ts';
 import { type Table } from '../store/table.ts';
@@ -56,6 +57,13 @@ export async function findEvents(
     if (events.length > 0 || page === pagesAtOnce) return { events, continuation: found.continuation };
     ({ continuation } = found);
   }
+}
+
+/** Deletes the events before a moment. */
+export async function forgetEvents(table: Table, vault: VaultRef, beforeMs: number): Promise<void> {
+  // Newest first: what is older comes after.
+  const all = rowsBelow(vaultPartition(vault), kind);
+  await deleteRows(table, { ...all, from: `${all.from}${reverseTicks(beforeMs)}` });
 }
 
 function fits(event: VaultEvent, filter: ReadonlyMap<string, string>): boolean {

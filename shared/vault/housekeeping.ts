@@ -3,6 +3,7 @@ import { type BlobServiceClient } from '@azure/storage-blob';
 import { type VaultRef } from '../arm/resource-id.ts';
 import { forgetAuditEvents } from '../audit/audit-event.ts';
 import { KeptDiscovery, forgetDiscovery } from '../discovery/apply-discovery.ts';
+import { forgetEvents } from '../event/event-store.ts';
 import { claimCheckContainer } from '../fabric/appliance-token.ts';
 import { fabricNameOf, listAppliances } from '../fabric/appliance.ts';
 import { forgetExpiredKeys } from '../fabric/registration-key.ts';
@@ -20,7 +21,7 @@ const dayMs = 24 * hourMs;
 
 /** Jobs that have ended, and with them the records of long-running operations. */
 export const jobsKeptMs = 7 * dayMs;
-/** As long as Azure's own activity log. */
+/** As long as Azure's own activity log; events too. */
 const auditKeptMs = 90 * dayMs;
 /** No job waits longer for an appliance than seven days (APPLIANCE_WAIT_MINUTES). */
 const resultsKeptMs = 8 * dayMs;
@@ -34,6 +35,7 @@ export async function tidyVault(table: Table, vault: VaultRef, nowMs: number): P
     if (!holdsAudit) await removeFromVaultIndex(table, vault);
     return;
   }
+  await forgetEvents(table, vault, nowMs - auditKeptMs);
   await forgetJobs(table, vault, nowMs - jobsKeptMs);
   await forgetExpiredKeys(table, vault, nowMs);
   await forgetResults(table, vault, nowMs - resultsKeptMs);

@@ -1,5 +1,6 @@
 /** What a vault holds and how that is doing: what usages and vault health are made of. */
 import { type VaultRef, childIdOf } from '../arm/resource-id.ts';
+import { findEvents } from '../event/event-store.ts';
 import { listAppliances } from '../fabric/appliance.ts';
 import { viewAppliance } from '../fabric/appliance-view.ts';
 import { type ApplianceView, healthErrorsOf } from '../fabric/fabric-answer.ts';
@@ -16,8 +17,8 @@ import { type Table } from '../store/table.ts';
 /** Something of the vault, by the id that clients correlate it by, and what is wrong with it. */
 type Checked = { correlationId: string; errors: HealthError[] };
 
-/** Jobs are counted this far back, as the real service does. */
-const jobsOfMs = 24 * 3_600_000;
+/** Jobs and events are counted this far back, as the real service does. */
+const countedMs = 24 * 3_600_000;
 
 /** Everything that a vault's health follows from. */
 export async function checkVault(
@@ -67,13 +68,26 @@ async function countJobs(table: Table, vault: VaultRef, nowMs: number) {
   do {
     const page = await listJobs(table, vault, { continuation });
     for (const { value: job } of page.rows) {
-      if (nowMs - job.startedAtMs > jobsOfMs) return counts;
+      if (nowMs - job.startedAtMs > countedMs) return counts;
       if (job.state === 'Failed') counts.failedJobs += 1;
       if (!isOver(job.state)) counts.inProgressJobs += 1;
     }
     continuation = page.continuation;
   } while (continuation !== undefined);
   return counts;
+}
+
+/** How many events the vault had in the last day. */
+async function countEvents(table: Table, vault: VaultRef, nowMs: number): Promise<number> {
+  const filter = new Map([['starttime', new Date(nowMs - countedMs).toISOString()]]);
+  let count = 0;
+  let continuation: string | undefined;
+  do {
+    const page = await findEvents(table, vault, { filter, continuation });
+    count += page.events.length;
+    continuation = page.continuation;
+  } while (continuation !== undefined);
+  return count;
 }
 
 /** The list at `usages`: what there is; Secondsite sets no limits of its own. */
@@ -88,16 +102,17 @@ export async function vaultUsages(table: Table, vault: VaultRef) {
 
 /** The list at `replicationUsages`. */
 export async function replicationUsages(table: Table, vault: VaultRef, nowMs: number) {
-  const [{ fabrics, items }, jobsSummary] = await Promise.all([
+  const [{ fabrics, items }, jobsSummary, eventsCount] = await Promise.all([
     checkVault(table, vault),
     countJobs(table, vault, nowMs),
+    countEvents(table, vault, nowMs),
   ]);
   return [
     {
       monitoringSummary: {
         unHealthyVmCount: items.filter(({ errors }) => errors.length > 0).length,
         unHealthyProviderCount: fabrics.filter(({ errors }) => errors.length > 0).length,
-        eventsCount: 0,
+        eventsCount,
         deprecatedProviderCount: 0,
         supportedProviderCount: fabrics.length,
         unsupportedProviderCount: 0,

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Storage, startStorage } from '../../local/storage/storage.ts';
 import { listAuditEvents, recordAuditEvent } from '../../shared/audit/audit-event.ts';
 import { findCommandResult, keepCommandResult } from '../../shared/command/command-result.ts';
+import { findEvents, recordEvent } from '../../shared/event/event-store.ts';
 import { claimCheckContainer } from '../../shared/fabric/appliance-token.ts';
 import { jobIdAt } from '../../shared/job/job-id.ts';
 import { changeJob, ensureJob, listJobs } from '../../shared/job/job-store.ts';
@@ -14,6 +15,7 @@ import { listAll } from '../integration/platform.ts';
 import { Table } from '../../shared/store/table.ts';
 import { tidyClaimChecks, tidyVault } from '../../shared/vault/housekeeping.ts';
 import { allVaults } from '../../shared/vault/vault-index.ts';
+import { replicationUsages } from '../../shared/vault/vault-summary.ts';
 import { VaultStore } from '../../shared/vault/vault.ts';
 
 const dayMs = 86_400_000;
@@ -78,6 +80,28 @@ describe('housekeeping', () => {
       ['InProgress', 30],
     ]);
     expect(rows.at(-1)?.value.jobId).toBe(running);
+  });
+
+  it('keeps events for 90 days', async () => {
+    const vault = await freshVault();
+    const nowMs = Date.UTC(2026, 5, 1);
+    for (const days of [1, 89, 91, 200]) {
+      await recordEvent(table, vault, {
+        eventId: '00000000-0000-4000-8000-000000000002',
+        atMs: nowMs - days * dayMs,
+        code: 'ServerHealthChanged',
+        type: 'ServerHealth',
+        severity: 'Warning',
+        description: '',
+        affected: { id: applianceId, name: 'ContosoCS' },
+        healthErrors: [],
+      });
+    }
+    await tidyVault(table, vault, nowMs);
+    const { events } = await findEvents(table, vault, { filter: new Map() });
+    expect(events.map(({ atMs }) => (nowMs - atMs) / dayMs)).toEqual([1, 89]);
+    const [summary] = await replicationUsages(table, vault, nowMs);
+    expect(summary?.monitoringSummary.eventsCount).toBe(1);
   });
 
   it('keeps answers of appliances as long as somebody may wait for them', async () => {
