@@ -1,16 +1,22 @@
 /** Protected items as ARM answers them, from all the rows that belong to them. */
 import { type VaultRef } from '../../shared/arm/resource-id.ts';
-import { getContainer, listAppliances } from '../../shared/fabric/appliance.ts';
-import { findHeartbeat } from '../../shared/fabric/heartbeat.ts';
+import { type Appliance, getContainer, listAppliances } from '../../shared/fabric/appliance.ts';
+import { type KeptHeartbeat, findHeartbeat } from '../../shared/fabric/heartbeat.ts';
 import { findProgress, listProgress } from '../../shared/fabric/progress.ts';
 import { protectedItemAnswer } from '../../shared/protection/protected-item-answer.ts';
 import { getItem, listItems } from '../../shared/protection/protected-item-store.ts';
 import { type ItemNames, type ProtectedItem } from '../../shared/protection/protected-item.ts';
 import { findHealth, listHealth } from '../../shared/event/health-watch.ts';
 import { findAnchor, listAnchors } from '../../shared/recovery/recovery-point-store.ts';
+import { vaultPartition } from '../../shared/store/row-key.ts';
+import { ShortCache } from '../../shared/store/short-cache.ts';
 import { type Call } from '../edge/http-edge.ts';
 import { nextLinkOf, skipTokenOf } from '../edge/next-link.ts';
 import { services } from '../services.ts';
+
+/** One server's rows are part of the answers about all its items, and these may be a second behind. */
+const containers = new ShortCache<Appliance>(1_000);
+const heartbeats = new ShortCache<KeptHeartbeat | undefined>(1_000);
 
 /** One item, with all that its answer is made of. @throws ResourceNotFound */
 export async function itemAnswer(vault: VaultRef, names: ItemNames) {
@@ -18,9 +24,10 @@ export async function itemAnswer(vault: VaultRef, names: ItemNames) {
   const item = await getItem(table, vault, names);
   const appliance = { vault, applianceId: item.applianceId };
   const { protectedItemId } = item;
+  const key = `${vaultPartition(vault)}/${item.applianceId}`;
   const [server, heartbeat, progress, anchor, health] = await Promise.all([
-    getContainer(table, vault, item),
-    findHeartbeat(table, appliance),
+    containers.get(key, () => getContainer(table, vault, item)),
+    heartbeats.get(key, () => findHeartbeat(table, appliance)),
     findProgress(table, appliance, protectedItemId),
     findAnchor(table, { vault, protectedItemId }),
     findHealth(table, { vault, kind: 'itemhealth', id: protectedItemId }),
