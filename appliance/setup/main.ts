@@ -5,11 +5,14 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { DomainError } from '../../shared/fault.ts';
+import { getPassphrase } from '../configuration-server/identity.ts';
+import { openStore } from '../configuration-server/store.ts';
 import { exitWithError } from '../exit.ts';
 import { internetOf, passphraseOf, readAnswers, refuseAnswers, type Answers } from './answers.ts';
 import { checkOnly, type CheckOptions } from './check.ts';
 import { describeLicences } from './licences.ts';
 import { describePrerequisites } from './prerequisites/describe-prerequisites.ts';
+import { askForAnswers } from './wizard.ts';
 import { setUp, type SetupOptions, type SetupResult } from './set-up.ts';
 
 async function main(): Promise<void> {
@@ -33,6 +36,10 @@ async function main(): Promise<void> {
     return;
   }
   const dataFolder = resolve(need(values['data-folder'], '--data-folder'));
+  if (isForPerson(values)) {
+    await setUpWithQuestions(dataFolder, values['time-server']);
+    return;
+  }
   const answers = values.answers === undefined ? undefined : readAnswers(resolve(values.answers));
   const told = answers === undefined ? fromFlags(values, dataFolder) : fromAnswers(answers, dataFolder);
   if (values.check) {
@@ -49,6 +56,40 @@ async function main(): Promise<void> {
     onRetry: (message) => process.stderr.write(`${message} Trying again…\n`),
   });
   process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : inWords(result));
+}
+
+/** Nothing was told, and somebody sits there to be asked. */
+function isForPerson(values: { key?: string; answers?: string; check: boolean; json: boolean }): boolean {
+  const isTold = values.key !== undefined || values.answers !== undefined || values.check || values.json;
+  return !isTold && process.stdin.isTTY && process.stdout.isTTY;
+}
+
+async function setUpWithQuestions(dataFolder: string, timeServer: string | undefined): Promise<void> {
+  const answers = await askForAnswers({ dataFolder, timeServer });
+  if (answers === undefined) {
+    process.stdout.write('Nothing was changed.\n');
+    return;
+  }
+  const told = fromAnswers(answers, dataFolder);
+  const result = await setUp({
+    ...told,
+    keyPath: answers.registrationKey,
+    waitSeconds: 120,
+    onRetry: (message) => process.stderr.write(`${message} Trying again…\n`),
+  });
+  process.stdout.write(inWords(result));
+  if (result.alreadyRegistered) return;
+  const passphrase = readPassphrase(told.dataFolder);
+  process.stdout.write(`The passphrase for mobility agents, shown this once: ${passphrase}\n`);
+}
+
+function readPassphrase(dataFolder: string): string {
+  const store = openStore(dataFolder);
+  try {
+    return getPassphrase(store);
+  } finally {
+    store.db.close();
+  }
 }
 
 type Told = CheckOptions & Pick<SetupOptions, 'passphrase' | 'refusesUndersized'>;
