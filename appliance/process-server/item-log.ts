@@ -257,10 +257,12 @@ export class ItemLog {
       }
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
       const sequence = store.reserveSegment(protectedItemId, cycleId);
-      const sink = await openFileSink(this.pathOf(sequence));
+      const path = this.pathOf(sequence);
+      const sink = await openFileSink(path);
       syncFolder(this.#folder);
       const identity = { itemId: protectedItemId, dataKey: this.dataKey, sequence };
-      const writer = await SegmentWriter.create(identity, sink);
+      const digest = { update: () => {}, finish: () => this.#options.pool.digest(path) };
+      const writer = await SegmentWriter.create(identity, sink, digest);
       this.#open = {
         writer,
         sealingBytes: 0,

@@ -1,12 +1,19 @@
+import { createHash } from 'node:crypto';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { KiB } from '../bytes.ts';
 import { openFrame, sealFrame } from './frame.ts';
 import type { Extent, FrameSlot } from './frame.ts';
 import { hashBlocks } from './hash-blocks.ts';
+
+/** Files are read in pieces of this size. */
+const PIECE = Buffer.allocUnsafeSlow(256 * KiB);
 
 /** What a thread of the pool can do. */
 export type FrameJob =
   | { kind: 'seal'; slot: FrameSlot; extent: Extent }
   | { kind: 'open'; slot: Omit<FrameSlot, 'number'>; frame: Uint8Array }
-  | { kind: 'hash'; data: Uint8Array };
+  | { kind: 'hash'; data: Uint8Array }
+  | { kind: 'digest'; path: string };
 
 export type FrameJobResult = { id: number; bytes: Uint8Array<ArrayBuffer> } | { id: number; error: string };
 
@@ -14,11 +21,31 @@ export type FrameJobResult = { id: number; bytes: Uint8Array<ArrayBuffer> } | { 
 export function runFrameJob(job: FrameJob): Uint8Array<ArrayBuffer> {
   if (job.kind === 'seal') return owned(sealFrame(job.slot, job.extent));
   if (job.kind === 'open') return owned(openFrame(job.slot, job.frame));
-  return owned(hashBlocks(job.data));
+  if (job.kind === 'hash') return owned(hashBlocks(job.data));
+  return owned(digestFile(job.path));
 }
 
-/** The bytes that came with a job. */
-export function inputOf(job: FrameJob): Uint8Array {
+/** SHA-256, then MD5, of a whole file. */
+function digestFile(path: string): Buffer {
+  const sha256 = createHash('sha256');
+  const md5 = createHash('md5');
+  const file = openSync(path, 'r');
+  try {
+    for (let at = 0; ;) {
+      const length = readSync(file, PIECE, 0, PIECE.length, at);
+      if (length === 0) return Buffer.concat([sha256.digest(), md5.digest()]);
+      sha256.update(PIECE.subarray(0, length));
+      md5.update(PIECE.subarray(0, length));
+      at += length;
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** The bytes that came with a job, where some did. */
+export function inputOf(job: FrameJob): Uint8Array | undefined {
+  if (job.kind === 'digest') return undefined;
   if (job.kind === 'seal') return job.extent.data;
   return job.kind === 'open' ? job.frame : job.data;
 }

@@ -3,7 +3,9 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Extent, FrameSlot } from './frame.ts';
 import type { FrameJob, FrameJobResult } from './frame-job.ts';
+import type { FileDigest } from './segment-writer.ts';
 
+const SHA256_BYTES = 32;
 /** Jobs handed to a thread ahead of time, so that it never waits for the main thread. */
 const JOBS_PER_THREAD = 2;
 
@@ -59,6 +61,15 @@ export class FramePool {
     return this.#run({ kind: 'hash', data: bytes }, bytes);
   }
 
+  /** The hashes of a whole file, read and hashed in a thread. */
+  async digest(path: string): Promise<FileDigest> {
+    const bytes = await this.#run({ kind: 'digest', path });
+    return {
+      sha256: bytes.toString('hex', 0, SHA256_BYTES),
+      md5: bytes.toString('base64', SHA256_BYTES),
+    };
+  }
+
   /** Ends the threads. What is still pending is rejected. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -74,10 +85,10 @@ export class FramePool {
     );
   }
 
-  #run(job: FrameJob, bytes: Uint8Array): Promise<Buffer> {
+  #run(job: FrameJob, bytes?: Uint8Array): Promise<Buffer> {
     if (this.#isClosed) return Promise.reject(new Error('the frame pool was closed'));
     return new Promise((resolve, reject) => {
-      this.#queue.push({ job, transfer: transferOf(bytes), resolve, reject });
+      this.#queue.push({ job, transfer: bytes === undefined ? [] : transferOf(bytes), resolve, reject });
       this.#dispatch();
     });
   }

@@ -16,6 +16,7 @@ port.on('message', ({ id, job }: { id: number; job: FrameJob }) => {
     const result: FrameJobResult = { id, error: error instanceof Error ? error.message : String(error) };
     port.postMessage(result);
   } finally {
-    free(inputOf(job));
+    const input = inputOf(job);
+    if (input !== undefined) free(input);
   }
 });

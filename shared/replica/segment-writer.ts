@@ -36,6 +36,33 @@ export interface SegmentIdentity {
   sequence: number;
 }
 
+/** Hashes of a whole segment file, as `SealedSegment` has them. */
+export interface FileDigest {
+  sha256: string;
+  md5: string;
+}
+
+/** How a writer comes by them: it tells every byte in order, and asks once the file is closed. */
+export interface SegmentDigest {
+  update(bytes: Uint8Array): void;
+  finish(): FileDigest | Promise<FileDigest>;
+}
+
+/** Hashes as the bytes come, on the thread that writes. */
+class RunningDigest implements SegmentDigest {
+  readonly #sha256 = createHash('sha256');
+  readonly #md5 = createHash('md5');
+
+  update(bytes: Uint8Array): void {
+    this.#sha256.update(bytes);
+    this.#md5.update(bytes);
+  }
+
+  finish(): FileDigest {
+    return { sha256: this.#sha256.digest('hex'), md5: this.#md5.digest('base64') };
+  }
+}
+
 interface Pending {
   bytes: Uint8Array;
   resolve: () => void;
@@ -46,8 +73,7 @@ export class SegmentWriter {
   readonly header: SegmentHeader;
   readonly #keys: SegmentKeys;
   readonly #sink: SegmentSink;
-  readonly #sha256 = createHash('sha256');
-  readonly #md5 = createHash('md5');
+  readonly #digest: SegmentDigest;
   readonly #entries: IndexEntry[] = [];
   readonly #numbers = new Set<number>();
   #sizeBytes = 0;
@@ -58,17 +84,26 @@ export class SegmentWriter {
   #failure: Error | undefined;
   #state: 'open' | 'finishing' | 'closed' = 'open';
 
-  private constructor(header: SegmentHeader, keys: SegmentKeys, sink: SegmentSink) {
+  private constructor(
+    header: SegmentHeader,
+    keys: SegmentKeys,
+    to: { sink: SegmentSink; digest: SegmentDigest },
+  ) {
     this.header = header;
     this.#keys = keys;
-    this.#sink = sink;
+    this.#sink = to.sink;
+    this.#digest = to.digest;
   }
 
   /** Begins a segment with a fresh salt, and writes its header. */
-  static async create(identity: SegmentIdentity, sink: SegmentSink): Promise<SegmentWriter> {
+  static async create(
+    identity: SegmentIdentity,
+    sink: SegmentSink,
+    digest: SegmentDigest = new RunningDigest(),
+  ): Promise<SegmentWriter> {
     const header = { itemId: identity.itemId, sequence: identity.sequence, salt: randomBytes(SALT_BYTES) };
     segmentName(header.sequence);
-    const writer = new SegmentWriter(header, segmentKeys(identity.dataKey, header), sink);
+    const writer = new SegmentWriter(header, segmentKeys(identity.dataKey, header), { sink, digest });
     await writer.#orClose(writer.#write(encodeHeader(header)));
     return writer;
   }
@@ -143,8 +178,7 @@ export class SegmentWriter {
       sequence: this.header.sequence,
       name: segmentName(this.header.sequence),
       sizeBytes: this.#sizeBytes,
-      sha256: this.#sha256.digest('hex'),
-      md5: this.#md5.digest('base64'),
+      ...(await this.#digest.finish()),
       mac: tail.subarray(tail.length - MAC_BYTES).toString('hex'),
       counts,
     };
@@ -174,8 +208,7 @@ export class SegmentWriter {
 
   #write(bytes: Uint8Array): Promise<void> {
     this.#sizeBytes += bytes.length;
-    this.#sha256.update(bytes);
-    this.#md5.update(bytes);
+    this.#digest.update(bytes);
     return new Promise((resolve, reject) => {
       this.#pending.push({ bytes, resolve, reject });
       this.#flushing ??= this.#flush();
