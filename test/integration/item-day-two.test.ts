@@ -161,12 +161,6 @@ describe('a protected item, day two', () => {
   });
 
   describe('its jobs', () => {
-    const jobs = () => site.client.replicationJobs;
-    const named = async (filter: string) => {
-      const found = await listAll(jobs().list(vaultName, site.group, { filter }));
-      return found.map(({ properties }) => properties?.scenarioName);
-    };
-
     it('are listed by state, kind of target, server and time', async () => {
       expect(await named("jobStatus eq 'Failed'")).toEqual(['UpdateVmProperties']);
       expect(await named("affectedObjectTypes eq 'ProtectionProfile'")).toEqual([
@@ -175,7 +169,7 @@ describe('a protected item, day two', () => {
       ]);
       const { fabricName } = site.appliance.registration;
       expect(await named(`fabricId eq '${fabricName}' and jobStatus eq 'Succeeded'`)).toContain('EnableDr');
-      const [, middle] = await listAll(jobs().list(vaultName, site.group));
+      const [, middle] = await listAll(site.client.replicationJobs.list(vaultName, site.group));
       const since = middle?.properties?.startTime?.toISOString() ?? '';
       expect(await named(`startTime eq '${since}'`)).toHaveLength(2);
       expect(await named(`endTime eq '2020-01-01T00:00:00Z'`)).toEqual([]);
@@ -192,20 +186,30 @@ describe('a protected item, day two', () => {
       const restarted = await site.jobEnds('UpdateVmProperties', 'web-1');
       expect(restarted.name).not.toBe(failed.name);
       expect(restarted.properties).toMatchObject({ state: 'Failed', allowedActions: ['Restart'] });
-      const before = await jobs().get(vaultName, site.group, failed.name ?? '');
+      const before = await site.client.replicationJobs.get(vaultName, site.group, failed.name ?? '');
       expect(before.properties?.allowedActions).toEqual([]);
     });
 
     it('do not restart or resume otherwise', async () => {
       const { name = '' } = await site.job('EnableDr', 'web-1');
-      await expect(jobs().beginRestartAndWait(vaultName, site.group, name, quick)).rejects.toMatchObject({
+      await expect(
+        site.client.replicationJobs.beginRestartAndWait(vaultName, site.group, name, quick),
+      ).rejects.toMatchObject({
         statusCode: 409,
       });
       await expect(
-        jobs().beginResumeAndWait(vaultName, site.group, name, { properties: {} }, quick),
+        site.client.replicationJobs.beginResumeAndWait(
+          vaultName,
+          site.group,
+          name,
+          { properties: {} },
+          quick,
+        ),
       ).rejects.toMatchObject({ statusCode: 409 });
       const nobody = '01900000-0000-7000-8000-000000000000';
-      await expect(jobs().beginRestartAndWait(vaultName, site.group, nobody, quick)).rejects.toMatchObject({
+      await expect(
+        site.client.replicationJobs.beginRestartAndWait(vaultName, site.group, nobody, quick),
+      ).rejects.toMatchObject({
         statusCode: 404,
       });
     });
@@ -213,7 +217,7 @@ describe('a protected item, day two', () => {
     it.each(['Json', 'Xml'] as const)(
       'are exported as %s, to a blob that the answer lets read',
       async (form) => {
-        const exported = await jobs().beginExportAndWait(
+        const exported = await site.client.replicationJobs.beginExportAndWait(
           vaultName,
           site.group,
           { jobStatus: 'Failed', jobOutputType: form },
@@ -236,3 +240,9 @@ describe('a protected item, day two', () => {
     });
   });
 });
+
+/** Names of the jobs that a filter finds. */
+async function named(filter: string): Promise<(string | undefined)[]> {
+  const found = await listAll(site.client.replicationJobs.list(vaultName, site.group, { filter }));
+  return found.map(({ properties }) => properties?.scenarioName);
+}
