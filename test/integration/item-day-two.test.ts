@@ -162,18 +162,20 @@ describe('a protected item, day two', () => {
 
   describe('its jobs', () => {
     it('are listed by state, kind of target, server and time', async () => {
-      expect(await named("jobStatus eq 'Failed'")).toEqual(['UpdateVmProperties']);
-      expect(await named("affectedObjectTypes eq 'ProtectionProfile'")).toEqual([
+      expect(await named(site, "jobStatus eq 'Failed'")).toEqual(['UpdateVmProperties']);
+      expect(await named(site, "affectedObjectTypes eq 'ProtectionProfile'")).toEqual([
         'AssociateProtectionProfile',
         'AddProtectionProfile',
       ]);
       const { fabricName } = site.appliance.registration;
-      expect(await named(`fabricId eq '${fabricName}' and jobStatus eq 'Succeeded'`)).toContain('EnableDr');
+      expect(await named(site, `fabricId eq '${fabricName}' and jobStatus eq 'Succeeded'`)).toContain(
+        'EnableDr',
+      );
       const [, middle] = await listAll(site.client.replicationJobs.list(vaultName, site.group));
       const since = middle?.properties?.startTime?.toISOString() ?? '';
-      expect(await named(`startTime eq '${since}'`)).toHaveLength(2);
-      expect(await named(`endTime eq '2020-01-01T00:00:00Z'`)).toEqual([]);
-      await expect(named("startTime eq 'yesterday'")).rejects.toMatchObject({ statusCode: 400 });
+      expect(await named(site, `startTime eq '${since}'`)).toHaveLength(2);
+      expect(await named(site, `endTime eq '2020-01-01T00:00:00Z'`)).toEqual([]);
+      await expect(named(site, "startTime eq 'yesterday'")).rejects.toMatchObject({ statusCode: 400 });
     });
 
     it('restart when they failed, once, as a new job that takes everything anew', async () => {
@@ -242,7 +244,7 @@ describe('a protected item, day two', () => {
 });
 
 /** Names of the jobs that a filter finds. */
-async function named(filter: string): Promise<(string | undefined)[]> {
+async function named(site: ProtectionSite, filter: string): Promise<(string | undefined)[]> {
   const found = await listAll(site.client.replicationJobs.list(vaultName, site.group, { filter }));
   return found.map(({ properties }) => properties?.scenarioName);
 }
