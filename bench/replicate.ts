@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { connectionStringOf, ensureAccount, type StoragePorts } from '../local/storage/account.ts';
-import { storageNodeOptions } from '../local/storage/node-options.ts';
 import { GiB } from '../shared/bytes.ts';
 import {
   AgentProcess,
@@ -156,13 +155,9 @@ async function startStorageProcess(
 ): Promise<{ connectionString: string; close: () => Promise<void> }> {
   const main = fileURLToPath(new URL('../local/storage/main.ts', import.meta.url));
   const dataFolder = join(folder, 'storage');
-  const child: ChildProcess = spawn(
-    process.execPath,
-    [...storageNodeOptions, main, '--data-folder', dataFolder],
-    {
-      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-    },
-  );
+  const child: ChildProcess = spawn(process.execPath, [main, '--data-folder', dataFolder], {
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
   if (!child.stdout) throw new Error('The storage process has no output.');
   const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
   const { ports } = JSON.parse(line) as { ports: StoragePorts };

@@ -9,8 +9,6 @@ export type ChildSpec = {
   /** Path of its entry file. */
   main: string;
   args?: string[];
-  /** Options of Node itself. */
-  nodeOptions?: readonly string[];
   /** Beside this process' own; other users of the machine see arguments, not these. */
   env?: Record<string, string>;
 };
@@ -87,8 +85,8 @@ export class SupervisedChild {
   }
 
   #launch(): { child: ChildProcess; ready: Promise<Record<string, unknown>> } {
-    const { name, main, args = [], nodeOptions = [], env } = this.#spec;
-    const child = spawn(process.execPath, [...nodeOptions, main, ...args], {
+    const { name, main, args = [], env } = this.#spec;
+    const child = spawn(process.execPath, [main, ...args], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: { ...process.env, ...env },
       // A session of its own, so that Ctrl-C in the terminal reaches this process only, which ends them in order.

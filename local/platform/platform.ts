@@ -14,7 +14,6 @@ import { ensureTenant, type Tenant } from '../identity/tenant.ts';
 import { ensureTokenKey, TOKEN_AUDIENCE, tokenCheck } from '../identity/token.ts';
 import { ensureVaultKeyFile } from '../identity/vault-key.ts';
 import { connectionStringOf, ensureAccount } from '../storage/account.ts';
-import { storageNodeOptions } from '../storage/node-options.ts';
 import { type ChildSpec, SupervisedChild } from './child-process.ts';
 import { type LocalConfig, type Ports, readConfig, writeConfig } from './config.ts';
 import { lockDataFolder } from './lock.ts';
@@ -182,7 +181,6 @@ class RunningPlatform implements Platform {
     await this.#startChild({
       name: 'storage',
       main: entry('../storage/main.ts'),
-      nodeOptions: storageNodeOptions,
       args: [
         `--data-folder=${this.#storageFolder()}`,
         ...Object.entries(wished).map(([name, port]) => `${name}=${port}`),

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
 import type { StorageAccount, StoragePorts } from './account.ts';
+import type { PipingExtentStore } from './dead-buffers.ts';
 import { installJournaledLoki } from './journaled-loki.ts';
 
 // Azurite publishes no types; these are the parts of its servers that are used here.
@@ -13,7 +14,7 @@ type AccountDataStore = {
 };
 
 /** Where blob or message content lies. */
-type ExtentStore = { deleteExtents(ids: Iterable<string>): Promise<number> };
+type ExtentStore = PipingExtentStore & { deleteExtents(ids: Iterable<string>): Promise<number> };
 
 /** One of Azurite's three servers. */
 export type AzuriteServer = {

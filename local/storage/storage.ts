@@ -10,6 +10,7 @@ import {
   type StoragePorts,
 } from './account.ts';
 import { type AzuriteServer, createAzuriteServers, DATABASES } from './azurite.ts';
+import { freeChecked, freeWritten } from './dead-buffers.ts';
 import { removeTornExtents } from './extents.ts';
 import { Journal } from './journal.ts';
 import { useJournal } from './journaled-loki.ts';
@@ -58,6 +59,7 @@ export async function startStorage(options: StorageOptions): Promise<Storage> {
       removeTornExtents(join(dataFolder, folder), journal, extents);
     }
     const servers = createAzuriteServers(account, ports, dataFolder);
+    freeChecked();
     for (const server of servers) keepPromises(server, journal);
     return await run(servers, account, ports, release);
   } catch (error) {
@@ -71,6 +73,7 @@ function keepPromises(server: AzuriteServer, journal: Journal): void {
   gateResponses(server.httpServer, () => journal.commit());
   const extents = server.extentStore;
   if (extents === undefined) return;
+  freeWritten(extents);
   const deleteExtents = extents.deleteExtents.bind(extents);
   extents.deleteExtents = async (ids) => {
     journal.commit();
