@@ -13,7 +13,11 @@ export type PipingExtentStore = {
   streamPipe(from: Readable, to: WriteStream, file?: number): Promise<number>;
 };
 
-type Checksums = { computeTransactionalChecksums(stream: Readable, ...rest: unknown[]): Promise<unknown> };
+type Checksums = {
+  computeTransactionalChecksums: (stream: Readable, ...rest: unknown[]) => Promise<unknown>;
+};
+
+let isFreed = false;
 
 /** Gives back what was written. */
 export function freeWritten(store: PipingExtentStore): void {
@@ -24,8 +28,10 @@ export function freeWritten(store: PipingExtentStore): void {
   };
 }
 
-/** Gives back what was read for a checksum. */
+/** Gives back what was read for a checksum, in this process from now on. */
 export function freeChecked(): void {
+  if (isFreed) return;
+  isFreed = true;
   const require = createRequire(import.meta.url);
   const utils = require('azurite/dist/src/common/utils/utils') as Checksums;
   const compute = utils.computeTransactionalChecksums;
