@@ -1,4 +1,4 @@
-import { Agent, request, type RequestOptions } from 'node:https';
+import { Agent, request, type AgentOptions, type RequestOptions } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -38,7 +38,8 @@ export class Connection {
 
   constructor(peer: Peer) {
     this.#peer = peer;
-    this.#agent = new Agent({ keepAlive: true, maxSockets: 4, keepAliveMsecs: 10_000 });
+    // Given with each request, these options would get each one a connection of its own.
+    this.#agent = new Agent({ keepAlive: true, maxSockets: 5, ...tlsOptions(peer) });
   }
 
   close(): void {
@@ -93,8 +94,10 @@ export class Connection {
   async #send<T>(call: Call<T>): Promise<{ response: IncomingMessage; text: string }> {
     const buffers = call.buffers ?? [Buffer.from(JSON.stringify(call.body))];
     const length = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+    const { host, port } = this.#peer;
     const options: RequestOptions = {
-      ...tlsOptions(this.#peer),
+      host,
+      port,
       agent: this.#agent,
       method: 'POST',
       path: call.path,
@@ -137,10 +140,8 @@ function exchange(
   });
 }
 
-function tlsOptions(peer: Peer): RequestOptions {
+function tlsOptions(peer: Peer): AgentOptions {
   return {
-    host: peer.host,
-    port: peer.port,
     minVersion: 'TLSv1.3',
     ciphers: 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256',
     ca: peer.caCertificatePem,
