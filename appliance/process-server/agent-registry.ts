@@ -1,6 +1,6 @@
-import type { DatabaseSync } from 'node:sqlite';
 import type { AgentDisk, AgentMachine, AgentReport } from '../../shared/wire/agent.ts';
 import type { AgentStatus } from '../../shared/wire/check-in.ts';
+import type { SpoolStore } from './spool-store.ts';
 
 /** An enrolled agent and what it said last. What it says is kept in memory only: it says it again within the minute. */
 interface KnownAgent {
@@ -14,17 +14,17 @@ interface KnownAgent {
 
 /** The agents that may talk to this process server, by BIOS UUID. */
 export class AgentRegistry {
-  readonly #database: DatabaseSync;
+  readonly #store: SpoolStore;
   readonly #agents = new Map<string, KnownAgent>();
   readonly #listeners = new Set<() => void>();
   readonly #enrolled = new Set<(agent: AgentStatus) => void>();
 
-  constructor(database: DatabaseSync) {
-    this.#database = database;
-    database.exec(`CREATE TABLE IF NOT EXISTS agent (
+  constructor(store: SpoolStore) {
+    this.#store = store;
+    store.database.exec(`CREATE TABLE IF NOT EXISTS agent (
       biosUuid TEXT PRIMARY KEY, serialNumber TEXT NOT NULL, machine TEXT NOT NULL,
       ipAddress TEXT NOT NULL, lastHeartbeatMs INTEGER NOT NULL)`);
-    for (const row of database.prepare('SELECT * FROM agent').all()) {
+    for (const row of store.database.prepare('SELECT * FROM agent').all()) {
       const biosUuid = String(row['biosUuid']);
       this.#agents.set(biosUuid, {
         biosUuid,
@@ -37,16 +37,16 @@ export class AgentRegistry {
     }
   }
 
-  /** Lets the machine in with this certificate; one that it had before no longer counts. */
-  enrol(agent: {
+  /** Lets the machine in with this certificate; one that it had before no longer counts. Resolves when that is durable. */
+  async enrol(agent: {
     biosUuid: string;
     serialNumber: string;
     machine: AgentMachine;
     ipAddress: string;
-  }): AgentStatus {
+  }): Promise<AgentStatus> {
     const known: KnownAgent = { ...agent, lastHeartbeatMs: Date.now(), disks: [] };
-    this.#database
-      .prepare('INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?)')
+    this.#store
+      .write('INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?)')
       .run(
         known.biosUuid,
         known.serialNumber,
@@ -54,6 +54,7 @@ export class AgentRegistry {
         known.ipAddress,
         known.lastHeartbeatMs,
       );
+    await this.#store.durable();
     this.#agents.set(known.biosUuid, known);
     this.#changed();
     for (const listener of this.#enrolled) listener(statusOf(known));

@@ -103,7 +103,7 @@ export class Enrolment {
     if (!proofsEqual(agentProof(key, transcript), request.proof)) throw this.#wrongProof(address);
     this.#wrongProofs.delete(address);
     const certificatePem = await this.#sign(request.certificateRequestPem, open.biosUuid);
-    this.#options.agents.enrol({
+    await this.#options.agents.enrol({
       biosUuid: open.biosUuid,
       serialNumber: new X509Certificate(certificatePem).serialNumber,
       machine: request.machine,

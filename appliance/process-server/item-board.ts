@@ -87,7 +87,7 @@ export class ItemBoard implements AgentCalls {
   }
 
   /** @throws DomainError Conflict when the item is known with other disks or another data key */
-  assign(assignment: Assignment): Promise<void> {
+  async assign(assignment: Assignment): Promise<void> {
     const { dataKey, ...item } = assignment;
     const { protectedItemId } = item;
     const { store } = this.#options;
@@ -99,8 +99,8 @@ export class ItemBoard implements AgentCalls {
     const stored = store.findItem(protectedItemId);
     if (stored && known) known.update(stored);
     else if (stored) this.#open(stored);
+    await store.durable();
     this.#changed();
-    return Promise.resolve();
   }
 
   async unassign(protectedItemId: string): Promise<void> {
@@ -112,6 +112,7 @@ export class ItemBoard implements AgentCalls {
     this.#progress.forget(protectedItemId);
     this.#toldAtMs.delete(protectedItemId);
     for (const listener of this.#pointListeners) listener(protectedItemId, undefined);
+    await this.#options.store.durable();
     await rm(join(this.#spoolFolder, protectedItemId), { recursive: true, force: true });
   }
 

@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MiB } from '../../shared/bytes.ts';
@@ -102,7 +102,10 @@ export class ItemLog {
       const { store } = this.#options;
       const { protectedItemId } = this.#item;
       const committed = store.findPointOfCycle(protectedItemId, request.cycleId);
-      if (committed) return { state: 'committed', pointSequence: committed.sequence };
+      if (committed) {
+        await store.durable();
+        return { state: 'committed', pointSequence: committed.sequence };
+      }
       const lastPoint = store.lastPoint(protectedItemId);
       if (this.#cycle?.cycleId === request.cycleId) return { state: 'open', lastPoint };
       if (request.resumes) return { state: 'unknownCycle' };
@@ -146,7 +149,10 @@ export class ItemLog {
   /** Makes durable what was taken into these segments. */
   async sync(segments: Iterable<SpoolSegment>): Promise<void> {
     try {
-      await Promise.all([...segments].map((segment) => segment.sealed ?? segment.writer.sync()));
+      await Promise.all([
+        this.#options.store.durable(), // that these segments are there
+        ...[...segments].map((segment) => segment.sealed ?? segment.writer.sync()),
+      ]);
     } catch (error) {
       throw this.#failed(error);
     }
@@ -158,12 +164,16 @@ export class ItemLog {
       const { store } = this.#options;
       const { protectedItemId } = this.#item;
       const committed = store.findPointOfCycle(protectedItemId, cycleId);
-      if (committed) return committed.sequence;
+      if (committed) {
+        await store.durable(); // the answer that did not arrive may have been that it is not
+        return committed.sequence;
+      }
       this.requireOpen(cycleId);
       await this.#closeSegment();
       this.#refuseAfterFailure();
       const sequence = store.commitCycle(protectedItemId, cycleId, commit);
       this.#cycle = undefined;
+      await store.durable();
       return sequence;
     });
   }
@@ -189,13 +199,22 @@ export class ItemLog {
       for (const sequence of store.unsealedSegments(protectedItemId)) {
         const segment = await this.#recoverSegment(sequence);
         if (segment) store.sealSegment(protectedItemId, segment);
-        else this.#dropSegment(sequence);
+        else store.dropSegment(protectedItemId, sequence);
       }
+      this.#removeStrays();
     } catch (error) {
       throw this.#failed(error);
     }
     this.#failure = undefined;
     onSealed();
+  }
+
+  /** Files that a crash left behind when their segments were already dropped or uploaded. */
+  #removeStrays(): void {
+    const kept = new Set(this.#options.store.spooledSegments(this.#item.protectedItemId));
+    for (const name of readdirSync(this.#folder)) {
+      if (!kept.has(Number(name.replace('.seg', '')))) rmSync(join(this.#folder, name));
+    }
   }
 
   async #recoverSegment(sequence: number): Promise<SealedSegment | undefined> {
@@ -307,15 +326,13 @@ export class ItemLog {
 
   /** A cycle that the agent gave up. What was uploaded of it stays unreferenced, for the collection to find. */
   async #dropCycle(cycleId: string): Promise<void> {
+    const { store } = this.#options;
+    const { protectedItemId } = this.#item;
     await this.#closeSegment();
-    for (const sequence of this.#options.store.sequencesOf(this.#item.protectedItemId, cycleId)) {
-      this.#dropSegment(sequence);
-    }
-  }
-
-  #dropSegment(sequence: number): void {
-    rmSync(this.pathOf(sequence), { force: true });
-    this.#options.store.dropSegment(this.#item.protectedItemId, sequence);
+    const dropped = store.sequencesOf(protectedItemId, cycleId);
+    for (const sequence of dropped) store.dropSegment(protectedItemId, sequence);
+    await store.durable(); // else a crash could leave a row without its file
+    for (const sequence of dropped) rmSync(this.pathOf(sequence), { force: true });
   }
 }
 

@@ -25,7 +25,7 @@ export async function startProcessServer(options: ProcessServerOptions): Promise
   mkdirSync(options.dataFolder, { recursive: true, mode: 0o700 });
   const { authority, server: own } = await ensureAuthority(options.dataFolder, options);
   const store = new SpoolStore(join(options.dataFolder, 'process-server.db'));
-  const agents = new AgentRegistry(store.database);
+  const agents = new AgentRegistry(store);
   const pool = new FramePool();
   const board = new ItemBoard({
     store,

@@ -1,9 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, openSync } from 'node:fs';
-import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
+import { closeSync, fdatasync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
+import { promisify } from 'node:util';
+import { syncFolder } from '../../shared/sync-folder.ts';
 import type { SealedSegment } from '../../shared/replica/segment-writer.ts';
 import type { Consistency, CycleCommit } from '../../shared/wire/agent.ts';
 import type { DiskRef, PointSchedule } from '../../shared/wire/command.ts';
+
+const datasync = promisify(fdatasync);
 
 /** A protected item as it is kept: its data key only encrypted. */
 export interface StoredItem {
@@ -50,20 +55,23 @@ export interface StoredSegment {
 }
 
 /**
- * What a process server must not forget, in SQLite. A write is on disk when its call returns: acknowledgements to
- * agents follow it. Those that a crash may undo, because they would only be done again, say so: a sync of the disk for
- * each would take longer than all else.
+ * What a process server must not forget, in SQLite. A write survives the process at once, and a power cut after the
+ * next `durable`, which keeps the thread free while the disk works. Writes survive in the order in which they were made.
  */
 export class SpoolStore {
   readonly database: DatabaseSync;
-  /** What to do once the writes that a crash may undo are on disk: the next write that is takes them along. */
-  #onceDurable: (() => void)[] = [];
+  readonly #journal: number;
+  readonly #writes = new Map<string, StatementSync>();
+  #isDirty = true;
+  #failure: Error | undefined;
+  #syncing: Promise<void> | undefined;
+  #nextSync: Promise<void> | undefined;
 
   constructor(path: string) {
     closeSync(openSync(path, 'a', 0o600)); // its companions get the same mode
     this.database = new DatabaseSync(path);
     this.database.exec(`
-      PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+      PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;
       CREATE TABLE IF NOT EXISTS item (
         protectedItemId TEXT PRIMARY KEY, biosUuid TEXT NOT NULL, machineName TEXT NOT NULL, disks TEXT NOT NULL,
         sealedDataKey BLOB NOT NULL, schedule TEXT NOT NULL, pointRequest INTEGER NOT NULL DEFAULT 0,
@@ -82,6 +90,45 @@ export class SpoolStore {
         pointRequest INTEGER NOT NULL, hash TEXT, tried INTEGER NOT NULL DEFAULT 0,
         uploadedBytes INTEGER NOT NULL DEFAULT 0, confirmed INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (protectedItemId, sequence));`);
+    this.#journal = openSync(`${path}-wal`, 'r');
+    syncFolder(dirname(path));
+  }
+
+  /** Resolves when all that was written before the call survives a power cut. Calls at the same time share one sync. */
+  durable(): Promise<void> {
+    // After a failed sync the kernel may have dropped the pages: nothing later can be promised either.
+    if (this.#failure) return Promise.reject(this.#failure);
+    if (!this.#isDirty) return this.#syncing ?? Promise.resolve();
+    if (!this.#syncing) return this.#sync();
+    // The one that runs may have begun before the caller's write.
+    this.#nextSync ??= this.#syncing
+      .catch(() => {}) // its own callers hear of it
+      .then(() => {
+        this.#nextSync = undefined;
+        return this.#sync();
+      });
+    return this.#nextSync;
+  }
+
+  /** A statement that changes something; no other may be used for that. */
+  write(sql: string): StatementSync {
+    this.#isDirty = true;
+    const statement = this.#writes.get(sql) ?? this.database.prepare(sql);
+    this.#writes.set(sql, statement);
+    return statement;
+  }
+
+  #sync(): Promise<void> {
+    this.#isDirty = false;
+    this.#syncing = datasync(this.#journal)
+      .catch((error: unknown) => {
+        this.#failure = error instanceof Error ? error : new Error(String(error));
+        throw this.#failure;
+      })
+      .finally(() => {
+        this.#syncing = undefined;
+      });
+    return this.#syncing;
   }
 
   items(): StoredItem[] {
@@ -95,33 +142,29 @@ export class SpoolStore {
 
   /** Adds the item, or brings it up to date; what was replicated of it stays. */
   putItem(item: Omit<StoredItem, 'pointRequest'>): void {
-    this.database
-      .prepare(
-        `INSERT INTO item (protectedItemId, biosUuid, machineName, disks, sealedDataKey, schedule)
+    this.write(
+      `INSERT INTO item (protectedItemId, biosUuid, machineName, disks, sealedDataKey, schedule)
          VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET biosUuid = excluded.biosUuid,
          machineName = excluded.machineName, disks = excluded.disks, sealedDataKey = excluded.sealedDataKey,
          schedule = excluded.schedule`,
-      )
-      .run(
-        item.protectedItemId,
-        item.biosUuid,
-        item.machineName,
-        JSON.stringify(item.disks),
-        item.sealedDataKey,
-        JSON.stringify(item.schedule),
-      );
+    ).run(
+      item.protectedItemId,
+      item.biosUuid,
+      item.machineName,
+      JSON.stringify(item.disks),
+      item.sealedDataKey,
+      JSON.stringify(item.schedule),
+    );
   }
 
   removeItem(protectedItemId: string): void {
-    this.database.prepare('DELETE FROM item WHERE protectedItemId = ?').run(protectedItemId);
+    this.write('DELETE FROM item WHERE protectedItemId = ?').run(protectedItemId);
   }
 
   requestPoint(protectedItemId: string): number {
-    const row = this.database
-      .prepare(
-        'UPDATE item SET pointRequest = pointRequest + 1 WHERE protectedItemId = ? RETURNING pointRequest',
-      )
-      .get(protectedItemId);
+    const row = this.write(
+      'UPDATE item SET pointRequest = pointRequest + 1 WHERE protectedItemId = ? RETURNING pointRequest',
+    ).get(protectedItemId);
     return Number(row?.['pointRequest'] ?? 0);
   }
 
@@ -134,41 +177,50 @@ export class SpoolStore {
 
   /** Opens a cycle. What an earlier one that was never committed had left is no longer anybody's. */
   beginCycle(protectedItemId: string, cycle: OpenCycle): void {
-    this.database
-      .prepare('INSERT OR REPLACE INTO cycle VALUES (?, ?, ?, ?)')
-      .run(protectedItemId, cycle.cycleId, cycle.basePoint, cycle.startedAtMs);
+    this.write('INSERT OR REPLACE INTO cycle VALUES (?, ?, ?, ?)').run(
+      protectedItemId,
+      cycle.cycleId,
+      cycle.basePoint,
+      cycle.startedAtMs,
+    );
   }
 
   /** Takes the next sequence for a segment; it is never given twice. */
   reserveSegment(protectedItemId: string, cycleId: string): number {
     return this.#transaction(() => {
-      const row = this.database
-        .prepare(
-          'UPDATE item SET lastSegment = lastSegment + 1 WHERE protectedItemId = ? RETURNING lastSegment',
-        )
-        .get(protectedItemId);
+      const row = this.write(
+        'UPDATE item SET lastSegment = lastSegment + 1 WHERE protectedItemId = ? RETURNING lastSegment',
+      ).get(protectedItemId);
       const sequence = Number(row?.['lastSegment']);
-      this.database
-        .prepare('INSERT INTO segment (protectedItemId, sequence, cycleId) VALUES (?, ?, ?)')
-        .run(protectedItemId, sequence, cycleId);
+      this.write('INSERT INTO segment (protectedItemId, sequence, cycleId) VALUES (?, ?, ?)').run(
+        protectedItemId,
+        sequence,
+        cycleId,
+      );
       return sequence;
     });
   }
 
-  /** A crash may undo it: then the segment is found unsealed, and recovered from its file. */
   sealSegment(protectedItemId: string, segment: SealedSegment): void {
-    this.#lazily(() => {
-      this.database
-        .prepare('UPDATE segment SET segment = ?, sizeBytes = ? WHERE protectedItemId = ? AND sequence = ?')
-        .run(JSON.stringify(segment), segment.sizeBytes, protectedItemId, segment.sequence);
-    });
+    this.write(
+      'UPDATE segment SET segment = ?, sizeBytes = ? WHERE protectedItemId = ? AND sequence = ?',
+    ).run(JSON.stringify(segment), segment.sizeBytes, protectedItemId, segment.sequence);
   }
 
   /** A segment that nothing was kept of. */
   dropSegment(protectedItemId: string, sequence: number): void {
-    this.database
-      .prepare('DELETE FROM segment WHERE protectedItemId = ? AND sequence = ?')
-      .run(protectedItemId, sequence);
+    this.write('DELETE FROM segment WHERE protectedItemId = ? AND sequence = ?').run(
+      protectedItemId,
+      sequence,
+    );
+  }
+
+  /** Segments whose files are in the spool. */
+  spooledSegments(protectedItemId: string): number[] {
+    return this.database
+      .prepare('SELECT sequence FROM segment WHERE protectedItemId = ? AND uploaded = 0')
+      .all(protectedItemId)
+      .map((row) => Number(row['sequence']));
   }
 
   /** Sequences that were begun and not sealed: after a crash, those to be recovered. */
@@ -215,21 +267,17 @@ export class SpoolStore {
   }
 
   markTried(protectedItemId: string, sequence: number): void {
-    this.#transaction(() => {
-      this.database
-        .prepare('UPDATE segment SET tried = 1 WHERE protectedItemId = ? AND sequence = ?')
-        .run(protectedItemId, sequence);
-    });
+    this.write('UPDATE segment SET tried = 1 WHERE protectedItemId = ? AND sequence = ?').run(
+      protectedItemId,
+      sequence,
+    );
   }
 
-  /** A crash may undo it: then the segment is uploaded again, and found there. @param onceDurable called when none can any more */
-  markUploaded(protectedItemId: string, sequence: number, onceDurable: () => void): void {
-    this.#lazily(() => {
-      this.database
-        .prepare('UPDATE segment SET uploaded = 1 WHERE protectedItemId = ? AND sequence = ?')
-        .run(protectedItemId, sequence);
-    });
-    this.#onceDurable.push(onceDurable);
+  markUploaded(protectedItemId: string, sequence: number): void {
+    this.write('UPDATE segment SET uploaded = 1 WHERE protectedItemId = ? AND sequence = ?').run(
+      protectedItemId,
+      sequence,
+    );
   }
 
   pendingUploadBytes(): number {
@@ -250,7 +298,7 @@ export class SpoolStore {
   commitCycle(protectedItemId: string, cycleId: string, commit: CycleCommit): number {
     return this.#transaction(() => {
       const sequence = this.#addPoint(protectedItemId, cycleId, commit);
-      this.database.prepare('DELETE FROM cycle WHERE protectedItemId = ?').run(protectedItemId);
+      this.write('DELETE FROM cycle WHERE protectedItemId = ?').run(protectedItemId);
       return sequence;
     });
   }
@@ -259,9 +307,11 @@ export class SpoolStore {
   splitCycle(protectedItemId: string, cycleId: string): number {
     return this.#transaction(() => {
       const part = randomUUID();
-      this.database
-        .prepare('UPDATE segment SET cycleId = ? WHERE protectedItemId = ? AND cycleId = ?')
-        .run(part, protectedItemId, cycleId);
+      this.write('UPDATE segment SET cycleId = ? WHERE protectedItemId = ? AND cycleId = ?').run(
+        part,
+        protectedItemId,
+        cycleId,
+      );
       return this.#addPoint(protectedItemId, part, {
         capturedAtMs: Date.now(),
         consistency: 'NotConsistent',
@@ -274,12 +324,10 @@ export class SpoolStore {
   #addPoint(protectedItemId: string, cycleId: string, commit: CycleCommit): number {
     const sequence = this.lastPoint(protectedItemId) + 1;
     const { capturedAtMs, consistency, changedBytes, pointRequest } = commit;
-    this.database
-      .prepare(
-        `INSERT INTO point (protectedItemId, sequence, cycleId, capturedAtMs, consistency, changedBytes, pointRequest)
+    this.write(
+      `INSERT INTO point (protectedItemId, sequence, cycleId, capturedAtMs, consistency, changedBytes, pointRequest)
          VALUES (?, ?, ?, ?, ?, ?, ?)`,
-      )
-      .run(protectedItemId, sequence, cycleId, capturedAtMs, consistency, changedBytes, pointRequest);
+    ).run(protectedItemId, sequence, cycleId, capturedAtMs, consistency, changedBytes, pointRequest);
     return sequence;
   }
 
@@ -322,9 +370,10 @@ export class SpoolStore {
   }
 
   markPointTried(protectedItemId: string, sequence: number): void {
-    this.database
-      .prepare('UPDATE point SET tried = 1 WHERE protectedItemId = ? AND sequence = ?')
-      .run(protectedItemId, sequence);
+    this.write('UPDATE point SET tried = 1 WHERE protectedItemId = ? AND sequence = ?').run(
+      protectedItemId,
+      sequence,
+    );
   }
 
   markPointUploaded(
@@ -332,11 +381,12 @@ export class SpoolStore {
     sequence: number,
     uploaded: { hash: string; bytes: number },
   ): void {
-    this.#transaction(() => {
-      this.database
-        .prepare('UPDATE point SET hash = ?, uploadedBytes = ? WHERE protectedItemId = ? AND sequence = ?')
-        .run(uploaded.hash, uploaded.bytes, protectedItemId, sequence);
-    });
+    this.write('UPDATE point SET hash = ?, uploadedBytes = ? WHERE protectedItemId = ? AND sequence = ?').run(
+      uploaded.hash,
+      uploaded.bytes,
+      protectedItemId,
+      sequence,
+    );
   }
 
   /** Nobody asks for it again: its segments' rows go, and the points before the newest confirmed one. */
@@ -344,19 +394,23 @@ export class SpoolStore {
     this.#transaction(() => {
       const point = this.findPoint(protectedItemId, sequence);
       if (!point) return;
-      this.database
-        .prepare('UPDATE point SET confirmed = 1 WHERE protectedItemId = ? AND sequence = ?')
-        .run(protectedItemId, sequence);
-      this.database
-        .prepare('DELETE FROM segment WHERE protectedItemId = ? AND cycleId = ? AND uploaded = 1')
-        .run(protectedItemId, point.cycleId);
-      this.database
-        .prepare('DELETE FROM point WHERE protectedItemId = ? AND confirmed = 1 AND sequence < ?')
-        .run(protectedItemId, this.lastPoint(protectedItemId) - 1);
+      this.write('UPDATE point SET confirmed = 1 WHERE protectedItemId = ? AND sequence = ?').run(
+        protectedItemId,
+        sequence,
+      );
+      this.write('DELETE FROM segment WHERE protectedItemId = ? AND cycleId = ? AND uploaded = 1').run(
+        protectedItemId,
+        point.cycleId,
+      );
+      this.write('DELETE FROM point WHERE protectedItemId = ? AND confirmed = 1 AND sequence < ?').run(
+        protectedItemId,
+        this.lastPoint(protectedItemId) - 1,
+      );
     });
   }
 
   close(): void {
+    closeSync(this.#journal);
     this.database.close();
   }
 
@@ -365,21 +419,10 @@ export class SpoolStore {
     try {
       const result = work();
       this.database.exec('COMMIT');
-      for (const act of this.#onceDurable.splice(0)) act();
       return result;
     } catch (error) {
       if (this.database.isTransaction) this.database.exec('ROLLBACK');
       throw error;
-    }
-  }
-
-  /** Writes without waiting for the disk. */
-  #lazily(work: () => void): void {
-    this.database.exec('PRAGMA synchronous = NORMAL');
-    try {
-      work();
-    } finally {
-      this.database.exec('PRAGMA synchronous = FULL');
     }
   }
 }

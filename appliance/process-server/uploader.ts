@@ -133,15 +133,18 @@ export class Uploader {
     const buffer = this.#buffers.pop() ?? new SharedArrayBuffer(MAX_SEGMENT_BYTES);
     const bytes = await readInto(new Uint8Array(buffer), log.pathOf(segment.sequence), segment.sizeBytes);
     if (!stored.tried) store.markTried(protectedItemId, segment.sequence);
+    await store.durable();
     const outcome = await replica.putIfAbsent(segment.name, bytes, {
       md5: segment.md5,
       signal: this.#stop.signal,
     });
     this.#buffers.push(buffer);
     refuseForeign(outcome, stored, segment.name);
-    store.markUploaded(protectedItemId, segment.sequence, () => {
-      rm(log.pathOf(segment.sequence), { force: true }).catch(this.#options.onBug);
-    });
+    store.markUploaded(protectedItemId, segment.sequence);
+    store
+      .durable()
+      .then(() => rm(log.pathOf(segment.sequence), { force: true }))
+      .catch(this.#options.onBug); // the file stays; the next start removes it
     this.#recent.push({ atMs: Date.now(), bytes: segment.sizeBytes });
     onUploaded(protectedItemId);
   }
@@ -167,6 +170,7 @@ export class Uploader {
     );
     const replica = await replicaOf(protectedItemId);
     if (!point.tried) store.markPointTried(protectedItemId, point.sequence);
+    await store.durable();
     const options = { md5: prepared.md5, signal: this.#stop.signal };
     refuseForeign(await replica.putIfAbsent(prepared.name, prepared.bytes, options), point, prepared.name);
     const uploadedBytes = segments.reduce((sum, { segment }) => sum + segment.sizeBytes, 0);
