@@ -131,7 +131,11 @@ function exchange(
         else chunks.push(chunk);
       });
       response.on('error', reject);
-      response.on('end', () => resolve({ response, text: Buffer.concat(chunks).toString('utf8') }));
+      response.on('end', () => {
+        resolve({ response, text: Buffer.concat(chunks).toString('utf8') });
+        // An answer that did not wait for the whole body: Node would keep the connection and never send the rest.
+        if (!outgoing.writableFinished) outgoing.destroy();
+      });
     });
     outgoing.on('error', reject);
     outgoing.setTimeout(silenceMs, () => outgoing.destroy(new Error('The process server fell silent.')));
