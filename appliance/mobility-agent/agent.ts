@@ -4,7 +4,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError, type Fault } from '../../shared/fault.ts';
 import { agentProtocol, AgentWork, type AgentMachine, type AgentReport } from '../../shared/wire/agent.ts';
 import { backOff, backOffMs } from './back-off.ts';
-import { startReaders } from './compare-disk.ts';
 import { Connection } from './connection.ts';
 import { runCycle, sourcesOf, type AssignedItem, type MadePoint } from './cycle.ts';
 import { AgentDisks, type OpenDisks } from './disks.ts';
@@ -77,7 +76,6 @@ export class MobilityAgent {
 
   /** Runs until {@link stop}. */
   async run(): Promise<void> {
-    startReaders();
     await Promise.all([this.#pollForWork(), this.#replicate()]);
     this.#connection.close();
     await this.#disks.close();

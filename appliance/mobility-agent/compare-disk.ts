@@ -52,11 +52,6 @@ export async function* compareDisk(
 const readers: Reader[] = [];
 const buffers: SharedArrayBuffer[] = [];
 
-/** Starts the threads that read, so that the first point does not wait for them. */
-export function startReaders(): void {
-  aliveReaders();
-}
-
 function aliveReaders(): Reader[] {
   const alive = readers.filter(({ isAlive }) => isAlive);
   while (alive.length < Math.min(readersAtMost, availableParallelism())) alive.push(new Reader());
