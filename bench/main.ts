@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { benchApi } from './api.ts';
 import { benchDiscovery } from './discovery.ts';
+import { benchMemory } from './memory.ts';
 import { benchReplicate } from './replicate.ts';
 
 const program = new Command('npm run bench --').description('benchmarks').showHelpAfterError();
@@ -23,6 +24,15 @@ program
   .option(...json)
   .action(async ({ sizeGib, runs, json }: { sizeGib: number; runs: number; json?: true }) => {
     process.exitCode = await benchReplicate({ sizeGiB: sizeGib, runs, json: json === true });
+  });
+
+program
+  .command('memory')
+  .description('the most memory that process server and agent take, for a large sparse disk')
+  .option('--size-gib <number>', 'size of the disk', atLeast(1), 20)
+  .option(...json)
+  .action(async ({ sizeGib, json }: { sizeGib: number; json?: true }) => {
+    process.exitCode = await benchMemory({ sizeGiB: sizeGib, json: json === true });
   });
 
 program

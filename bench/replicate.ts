@@ -1,27 +1,12 @@
 import { BlobServiceClient } from '@azure/storage-blob';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { connectionStringOf, ensureAccount, type StoragePorts } from '../local/storage/account.ts';
 import { GiB } from '../shared/bytes.ts';
-import {
-  AgentProcess,
-  assign,
-  createItem,
-  enrolAgent,
-  peakMegabytes,
-  ServerProcess,
-  serverSettings,
-  type Item,
-} from '../test/fixtures/process-server/site.ts';
 import { blockBytes, compressedBytes, makeMixedImage, rewriteBlocks } from './image.ts';
 import { findMissingTools, Restic } from './restic.ts';
+import { Site, startStorageProcess, type Cycle, type Image } from './site.ts';
 
-type Cycle = 'initial' | 'unchanged' | 'delta';
 type Measured = Record<Cycle, { seconds: number; bytes: number }>;
 
 /** One run: both on the same image, into the same storage. */
@@ -70,11 +55,6 @@ export async function benchReplicate(options: {
   }
 }
 
-interface Image {
-  path: string;
-  sizeBytes: number;
-}
-
 async function measure(folder: string, image: Image, isResticFirst: boolean): Promise<Run> {
   mkdirSync(folder);
   const storage = await startStorageProcess(folder);
@@ -98,77 +78,13 @@ async function measure(folder: string, image: Image, isResticFirst: boolean): Pr
       secondsite: secondsite as Measured, // all three were measured above, as were the peer's
       restic: peer as Measured,
       changedBytes: compressedBytes(image.path, changed),
-      peakMegabytes: site.peakMegabytes(),
+      peakMegabytes: Math.max(...Object.values(site.peakMegabytes())),
     };
   } finally {
     await site.close();
     await storage.close();
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** A process server and a mobility agent that waits for work, each a process. */
-class Site {
-  readonly #server: ServerProcess;
-  readonly #agent: AgentProcess;
-  readonly #item: Item;
-
-  private constructor(server: ServerProcess, agent: AgentProcess, item: Item) {
-    this.#server = server;
-    this.#agent = agent;
-    this.#item = item;
-  }
-
-  static async start(folder: string, connectionString: string, image: Image): Promise<Site> {
-    const item = await createItem(connectionString, [{ diskId: 'disk', sizeBytes: image.sizeBytes }]);
-    const server = await ServerProcess.start(serverSettings(folder, connectionString));
-    const dataFolder = join(folder, 'agent');
-    await enrolAgent(dataFolder, item.biosUuid, server.port);
-    const agent = new AgentProcess(dataFolder, { disk: image.path });
-    await agent.line(({ kind }) => kind === 'connected');
-    return new Site(server, agent, item);
-  }
-
-  async cycle(cycle: Cycle): Promise<{ seconds: number; bytes: number }> {
-    const { protectedItemId } = this.#item;
-    const startedAtMs = performance.now();
-    let sequence = 1;
-    if (cycle === 'initial') await assign(this.#server, this.#item);
-    else sequence = await this.#server.createPoint(protectedItemId);
-    await this.#server.untilPoint(protectedItemId, sequence);
-    const seconds = (performance.now() - startedAtMs) / 1_000;
-    return { seconds, bytes: this.#server.uploadedBytes(protectedItemId, sequence) };
-  }
-
-  peakMegabytes(): number {
-    return Math.max(peakMegabytes(this.#server.processId), peakMegabytes(this.#agent.processId));
-  }
-
-  async close(): Promise<void> {
-    await this.#agent.stop();
-    await this.#server.close();
-  }
-}
-
-async function startStorageProcess(
-  folder: string,
-): Promise<{ connectionString: string; close: () => Promise<void> }> {
-  const main = fileURLToPath(new URL('../local/storage/main.ts', import.meta.url));
-  const dataFolder = join(folder, 'storage');
-  const child: ChildProcess = spawn(process.execPath, [main, '--data-folder', dataFolder], {
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-  });
-  if (!child.stdout) throw new Error('The storage process has no output.');
-  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
-  const { ports } = JSON.parse(line) as { ports: StoragePorts };
-  return {
-    connectionString: connectionStringOf(ensureAccount(dataFolder), ports),
-    close: async () => {
-      const ended = once(child, 'exit');
-      child.kill('SIGTERM');
-      await ended;
-    },
-  };
 }
 
 function summaryOf(runs: Run[]): Record<string, number> {
