@@ -10,7 +10,7 @@ import {
   getPassphrase,
   type Registration,
 } from './configuration-server/identity.ts';
-import { findProxyUrl, serviceBusOptions } from './configuration-server/outbound.ts';
+import { findProxy, serviceBusOptions, uploadAgents } from './configuration-server/outbound.ts';
 import { CheckInNumbers } from './configuration-server/outbox.ts';
 import { takeDataFolder } from './configuration-server/single-run.ts';
 import { findSetting, openStore, putSetting, storeExists, type Store } from './configuration-server/store.ts';
@@ -64,10 +64,12 @@ async function startParts(
   const numbers = new CheckInNumbers(beginEpoch(store));
   const identity = ensureIdentity(store);
   const { caCertificatePem } = registration;
-  const proxyUrl = findProxyUrl(store);
-  const web = new WebClient(caCertificatePem, proxyUrl);
-  const serviceBus = serviceBusOptions(proxyUrl, caCertificatePem);
+  const proxy = findProxy(store);
+  const web = new WebClient(caCertificatePem, proxy);
+  const serviceBus = serviceBusOptions(proxy, caCertificatePem);
   undo.push(() => web.close());
+  const uploads = uploadAgents(proxy, caCertificatePem);
+  undo.push(() => [uploads.http, uploads.https].forEach((agent) => agent.destroy()));
   const tokens = new TokenKeeper(registration, identity, web);
   const host = findSetting(store, 'host') ?? '127.0.0.1';
   const events = new EventGate();
@@ -82,6 +84,7 @@ async function startParts(
     applianceId,
     grant: async (protectedItemId) => tokens.grant(protectedItemId),
     onEvent: (event) => events.tell(event),
+    uploadAgents: uploads,
   });
   undo.push(async () => processServer.close());
   // a free port once taken stays: the agents know it

@@ -9,7 +9,7 @@ import { listPendingCommands } from './handled-command.ts';
 import { findRegistration, getPassphrase, setPassphrase } from './identity.ts';
 import { countOutbox } from './outbox.ts';
 import { diagnose } from './doctor.ts';
-import { findProxyUrl } from './outbound.ts';
+import { findProxy } from './outbound.ts';
 import { renewCertificate } from './renew-certificate.ts';
 import { findSetting, type Store } from './store.ts';
 import { unregister } from './unregister.ts';
@@ -56,7 +56,7 @@ const handlers: Handlers = {
   },
   unregister: async (parts, { force }) => {
     refuseRunning(parts);
-    const web = new WebClient(findRegistration(parts.store)?.caCertificatePem, findProxyUrl(parts.store));
+    const web = new WebClient(findRegistration(parts.store)?.caCertificatePem, findProxy(parts.store));
     await unregister(parts.store, web, force).finally(() => web.close());
     return {};
   },
@@ -108,7 +108,7 @@ function status({ store, running }: ControlParts): ApplianceStatus {
 async function examineMachine({ store, running }: ControlParts): Promise<PrerequisiteReport> {
   const { dataFolder } = store;
   const registration = findRegistration(store);
-  const web = new WebClient(registration?.caCertificatePem, findProxyUrl(store));
+  const web = new WebClient(registration?.caCertificatePem, findProxy(store));
   try {
     return await checkPrerequisites({
       dataFolder,

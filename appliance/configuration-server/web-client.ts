@@ -3,6 +3,7 @@ import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import { z } from 'zod';
 import { MiB } from '../../shared/bytes.ts';
 import { DomainError, Fault } from '../../shared/fault.ts';
+import { proxyEnvOf, type Proxy } from './outbound.ts';
 
 /** An answer, read whole. */
 export interface WebAnswer {
@@ -30,12 +31,12 @@ const answerLimitBytes = 4 * MiB;
 export class WebClient {
   readonly #plain: HttpAgent;
   readonly #secure: HttpsAgent;
-  readonly #proxyUrl: string | undefined;
+  readonly #proxy: Proxy | undefined;
 
-  /** @param proxyUrl `http://user:password@host:port`; every request goes through it */
-  constructor(caCertificatePem: string | undefined, proxyUrl?: string) {
-    const proxyEnv = proxyUrl === undefined ? {} : { HTTPS_PROXY: proxyUrl, HTTP_PROXY: proxyUrl };
-    this.#proxyUrl = proxyUrl;
+  /** @param proxy every request goes through it, but for those that it is to be left out for */
+  constructor(caCertificatePem: string | undefined, proxy?: Proxy) {
+    const proxyEnv = proxyEnvOf(proxy);
+    this.#proxy = proxy;
     this.#plain = new HttpAgent({ keepAlive: true, proxyEnv });
     this.#secure = new HttpsAgent({
       keepAlive: true,
@@ -46,7 +47,7 @@ export class WebClient {
 
   /** Host and port of the proxy, or undefined where there is none. */
   get proxy(): string | undefined {
-    return this.#proxyUrl === undefined ? undefined : new URL(this.#proxyUrl).host;
+    return this.#proxy === undefined ? undefined : new URL(this.#proxy.url).host;
   }
 
   /**
@@ -56,7 +57,9 @@ export class WebClient {
    */
   async send(request: WebRequest): Promise<WebAnswer> {
     try {
-      return await this.#send(request);
+      const answer = await this.#send(request);
+      if (answer.status === 407) throw new Error('the proxy wants another user and password (407)');
+      return answer;
     } catch (error) {
       throw unreachable(request.url, error, this.proxy);
     }

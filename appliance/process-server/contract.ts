@@ -5,6 +5,7 @@ import type {
   RecoveryPointWritten,
 } from '../../shared/wire/check-in.ts';
 import type { DiskRef, PointSchedule } from '../../shared/wire/command.ts';
+import type { UploadAgents } from '../../shared/replica/put-blob.ts';
 import type { ContainerGrant } from '../../shared/wire/registration.ts';
 
 /** What a process server needs from the configuration server it belongs to. */
@@ -25,6 +26,8 @@ export interface ProcessServerOptions {
   grant: (protectedItemId: string) => Promise<ContainerGrant>;
   /** Spool bytes at which agents are held back. */
   spoolLimitBytes?: number;
+  /** The way to the storage account; left out, directly. */
+  uploadAgents?: UploadAgents;
   onEvent: (event: ProcessServerEvent) => void;
 }
 

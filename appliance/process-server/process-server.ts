@@ -33,7 +33,8 @@ export async function startProcessServer(options: ProcessServerOptions): Promise
     pool,
     dataFolder: options.dataFolder,
     spoolLimitBytes: options.spoolLimitBytes ?? spoolLimitBytes,
-    replicaOf: async (protectedItemId) => new BlobReplicaStore(await options.grant(protectedItemId)),
+    replicaOf: async (protectedItemId) =>
+      new BlobReplicaStore(await options.grant(protectedItemId), options.uploadAgents),
     onEvent: options.onEvent,
     onBug,
   });

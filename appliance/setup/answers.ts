@@ -25,6 +25,8 @@ export const Answers = z.strictObject({
         port: z.number().int().min(1).max(65_535),
         user: z.string().min(1).max(255).optional(),
         password: Secret.optional(),
+        /** What is reached without the proxy, as NO_PROXY has it. */
+        bypass: z.array(z.string().min(1).max(255)).max(100).optional(),
       }),
     ])
     .default({ mode: 'direct' }),

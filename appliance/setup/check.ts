@@ -1,5 +1,5 @@
 import { findRegistration } from '../configuration-server/identity.ts';
-import { findProxyUrl, proxyUrlOf, type InternetSettings } from '../configuration-server/outbound.ts';
+import { findProxy, proxyOf, type InternetSettings, type Proxy } from '../configuration-server/outbound.ts';
 import { readRegistrationKey } from '../configuration-server/registration.ts';
 import { openStore, storeExists } from '../configuration-server/store.ts';
 import { WebClient } from '../configuration-server/web-client.ts';
@@ -36,7 +36,7 @@ export async function checkOnly(options: CheckOptions): Promise<PrerequisiteRepo
   if (service === undefined) return checkPrerequisites({ dataFolder, host, port, timeServer });
   const web = new WebClient(
     service.caCertificatePem,
-    internet === undefined ? kept?.proxyUrl : proxyUrlOf(internet),
+    internet === undefined ? kept?.proxy : proxyOf(internet),
   );
   try {
     const { endpoint } = service;
@@ -49,11 +49,11 @@ export async function checkOnly(options: CheckOptions): Promise<PrerequisiteRepo
 /** What the data folder knows already. */
 function readKept(
   dataFolder: string,
-): { service: Service | undefined; proxyUrl: string | undefined } | undefined {
+): { service: Service | undefined; proxy: Proxy | undefined } | undefined {
   if (!storeExists(dataFolder)) return undefined;
   const store = openStore(dataFolder);
   try {
-    return { service: findRegistration(store), proxyUrl: findProxyUrl(store) };
+    return { service: findRegistration(store), proxy: findProxy(store) };
   } finally {
     store.db.close();
   }

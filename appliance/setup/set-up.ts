@@ -13,7 +13,7 @@ import {
   register,
   type RegistrationKey,
 } from '../configuration-server/registration.ts';
-import { findProxyUrl, putInternet, type InternetSettings } from '../configuration-server/outbound.ts';
+import { findProxy, putInternet, type InternetSettings } from '../configuration-server/outbound.ts';
 import { takeDataFolder } from '../configuration-server/single-run.ts';
 import { openStore, putSetting, type Store } from '../configuration-server/store.ts';
 import { WebClient } from '../configuration-server/web-client.ts';
@@ -103,7 +103,7 @@ interface Checked {
 }
 
 async function checkAndRegister(store: Store, enrolment: Enrolment, options: SetupOptions): Promise<Checked> {
-  const web = new WebClient(enrolment.key.claims.caCertificatePem, findProxyUrl(store));
+  const web = new WebClient(enrolment.key.claims.caCertificatePem, findProxy(store));
   const patience = AbortSignal.timeout(options.waitSeconds * 1000);
   const backOff = new BackOff();
   try {

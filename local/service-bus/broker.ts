@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { createAdminServer } from './administration.ts';
 import { ClientConnection, type Service } from './client-connection.ts';
 import { Namespace } from './namespace.ts';
@@ -7,14 +8,19 @@ import { ServiceBusOptions } from './options.ts';
 import { createBrokerConnection } from './rhea-internals.ts';
 import { TokenVerifier } from './sas.ts';
 import { Store } from './store.ts';
+import { WebSocketListener } from './web-socket-listener.ts';
 
 const HOST = '127.0.0.1';
 const MAX_FRAME_BYTES = 64 * 1024;
 const IDLE_TIMEOUT_MS = 120_000;
+/** Until a new connection says what it is. */
+const FIRST_BYTE_MS = 60_000;
+/** The first byte of a TLS record that begins a handshake (RFC 8446, 5.1). */
+const TLS_HANDSHAKE = 22;
 
 /** A running local Service Bus. */
 export interface RunningServiceBus {
-  /** Where AMQP is served in plain TCP, on loopback. */
+  /** Where AMQP is served on loopback: in plain TCP, and over WebSocket with TLS where a certificate was given. */
   port: number;
   /** Where the administration API is served over https; undefined when no certificate was given. */
   adminPort: number | undefined;
@@ -41,13 +47,16 @@ export async function startServiceBus(
   namespace.onDelete((queue) => {
     for (const connection of connections) connection.queueDeleted(queue);
   });
-  const amqp = createServer((socket) => serve(socket, service, connections));
+  const take = (stream: Duplex): void => serve(stream, service, connections);
+  const webSockets = options.tls && new WebSocketListener(options.tls, take);
+  const amqp = createServer((socket) => receive(socket, webSockets, take));
   const admin = options.tls && createAdminServer({ namespace, verifier }, options.tls);
   const port = await listen(amqp, options.port);
   const adminPort = admin && (await listen(admin, options.adminPort));
   const stop = async (): Promise<void> => {
     admin?.closeAllConnections();
     for (const connection of connections) connection.close();
+    webSockets?.close();
     await Promise.all([closed(amqp), closed(admin)]);
     namespace.close();
     store.close();
@@ -65,12 +74,38 @@ export async function startServiceBus(
   };
 }
 
-function serve(socket: Socket, service: Service, connections: Set<ClientConnection>): void {
+/**
+ * The client speaks first: TLS is the way to WebSocket, everything else is AMQP. One port serves both, because the
+ * SDK takes a connection string's port for either.
+ */
+function receive(
+  socket: Socket,
+  webSockets: WebSocketListener | undefined,
+  take: (stream: Duplex) => void,
+): void {
   socket.setNoDelay(true);
+  const giveUp = (): void => void socket.destroy();
+  socket.setTimeout(FIRST_BYTE_MS, giveUp);
+  socket.on('error', giveUp);
+  socket.once('readable', () => {
+    const first = socket.read() as Buffer | null; // no encoding is set
+    socket.setTimeout(0);
+    socket.off('error', giveUp);
+    if (first === null) {
+      giveUp();
+      return;
+    }
+    socket.unshift(first);
+    if (first[0] === TLS_HANDSHAKE && webSockets !== undefined) webSockets.take(socket);
+    else take(socket);
+  });
+}
+
+function serve(stream: Duplex, service: Service, connections: Set<ClientConnection>): void {
   const connection = createBrokerConnection(MAX_FRAME_BYTES, IDLE_TIMEOUT_MS);
-  const client = new ClientConnection(connection, socket, service);
+  const client = new ClientConnection(connection, stream, service);
   connections.add(client);
-  socket.on('close', () => connections.delete(client));
+  stream.on('close', () => connections.delete(client));
 }
 
 function listen(server: Server, port: number): Promise<number> {

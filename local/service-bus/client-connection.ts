@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { AmqpError, Connection, EventContext, Receiver, Sender, Session } from 'rhea';
 import { putToken } from './cbs.ts';
 import { Claims } from './claims.ts';
@@ -36,7 +36,7 @@ interface OpenLink {
 /** One AMQP connection: its claims, its links, and what they are attached to. */
 export class ClientConnection {
   readonly #connection: Connection;
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #service: Service;
   readonly #claims = new Claims();
   readonly #links = new Map<Sender | Receiver, OpenLink>();
@@ -45,7 +45,7 @@ export class ClientConnection {
   #expiryTimer: NodeJS.Timeout | undefined;
   #corked = false;
 
-  constructor(connection: Connection, socket: Socket, service: Service) {
+  constructor(connection: Connection, socket: Duplex, service: Service) {
     this.#connection = connection;
     this.#socket = socket;
     this.#service = service;

@@ -16,7 +16,7 @@ const QueueToEnsure = z.object({
 export const ServiceBusOptions = z.object({
   /** The folder of its store; made if it is not there. */
   dataFolder: z.string().min(1),
-  /** The AMQP port; 0 takes a free one. */
+  /** The port of AMQP, in TCP and over WebSocket; 0 takes a free one. */
   port: z.int().min(0).max(65_535).default(0),
   /** The administration API's https port; 0 takes a free one. */
   adminPort: z.int().min(0).max(65_535).default(0),
@@ -25,7 +25,7 @@ export const ServiceBusOptions = z.object({
   queues: z.array(QueueToEnsure).default([]),
   /** Names beside localhost and 127.0.0.1 by which tokens may call this namespace. */
   hostNames: z.array(z.string()).default([]),
-  /** PEM texts for the administration API; without them it is not served. */
+  /** PEM texts for the administration API and for WebSocket; without them neither is served. */
   tls: z.object({ key: z.string().min(1), cert: z.string().min(1) }).optional(),
 });
 

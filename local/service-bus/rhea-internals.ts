@@ -2,7 +2,7 @@
  * The parts of rhea that its public types leave out and that a broker needs: raw transfers, dispositions of
  * its own making, and what waits unsent. All casts to them are here. Written against rhea 3.0.5.
  */
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import rhea, {
   type Connection,
   type Message,
@@ -53,7 +53,7 @@ interface RheaSession {
 }
 
 interface RheaConnection {
-  accept(socket: Socket): Connection;
+  accept(socket: Duplex): Connection;
   _register(): void;
   _write_frame(): void;
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { BlobSASPermissions, ContainerClient, RestError } from '@azure/storage-blob';
-import { putBlob } from './put-blob.ts';
+import { putBlob, type UploadAgents } from './put-blob.ts';
 import { StoreError } from './replica-store.ts';
 import type { BlobEntry, BlobRange, PutOptions, ReplicaStore } from './replica-store.ts';
 
@@ -21,9 +21,15 @@ export interface BlobGrant {
 export class BlobReplicaStore implements ReplicaStore {
   readonly #container: ContainerClient;
   readonly #hasAccountKey: boolean;
+  readonly #uploadAgents: UploadAgents;
 
-  /** Works by a SAS (a create-only one is enough for `putIfAbsent`), or by a client with the account's key. */
-  constructor(access: BlobGrant | ContainerClient) {
+  /**
+   * Works by a SAS (a create-only one is enough for `putIfAbsent`), or by a client with the account's key.
+   *
+   * @param uploadAgents the way that `putIfAbsent` goes, such as through a proxy; reading goes the SDK's own
+   */
+  constructor(access: BlobGrant | ContainerClient, uploadAgents: UploadAgents = {}) {
+    this.#uploadAgents = uploadAgents;
     this.#hasAccountKey = access instanceof ContainerClient;
     this.#container =
       access instanceof ContainerClient
@@ -72,7 +78,8 @@ export class BlobReplicaStore implements ReplicaStore {
     options: PutOptions = {},
   ): Promise<'created' | 'exists'> {
     const md5 = options.md5 ?? createHash('md5').update(bytes).digest('base64');
-    return putBlob({ url: await this.#uploadUrl(name), name, bytes, md5, signal: options.signal });
+    const url = await this.#uploadUrl(name);
+    return putBlob({ url, name, bytes, md5, signal: options.signal, agents: this.#uploadAgents });
   }
 
   async #uploadUrl(name: string): Promise<string> {

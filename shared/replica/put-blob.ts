@@ -17,6 +17,12 @@ const TAKEN = new Set(['BlobAlreadyExists', 'UnauthorizedBlobOverwrite', 'BlobIm
 /** What Azurite says in place of the second. A grant that may create lacks nothing else for a Put Blob. */
 const LACKS_PERMISSION = 'AuthorizationPermissionMismatch';
 
+/** The connections that uploads take; left out, direct ones that all stores share. */
+export interface UploadAgents {
+  http?: HttpAgent;
+  https?: HttpsAgent;
+}
+
 /** A Put Blob: where to (with a SAS that may create), what it is called in errors, and its bytes. */
 export interface BlobUpload {
   url: string;
@@ -25,6 +31,7 @@ export interface BlobUpload {
   /** Base64. */
   md5: string;
   signal?: AbortSignal | undefined;
+  agents?: UploadAgents;
 }
 
 /**
@@ -47,6 +54,10 @@ export async function putBlob(upload: BlobUpload): Promise<'created' | 'exists'>
   if (status === 201) return 'created';
   const code = String(response.headers['x-ms-error-code'] ?? `Http${status}`);
   if (TAKEN.has(code) || (code === LACKS_PERMISSION && mayCreate(upload.url))) return 'exists';
+  if (status === 407) {
+    const said = `the proxy refused ${upload.name}: it wants another user and password`;
+    throw new StoreError(said, { code: 'ProxyAuthenticationRequired', isRetryable: true });
+  }
   const isRetryable = status === 408 || status === 429 || status >= 500;
   throw new StoreError(`the storage refused ${upload.name}: ${code} (${status})`, { code, isRetryable });
 }
@@ -59,7 +70,7 @@ function send(upload: BlobUpload): Promise<IncomingMessage> {
   const isSecure = upload.url.startsWith('https:');
   const options: RequestOptions = {
     method: 'PUT',
-    agent: isSecure ? httpsAgent : httpAgent,
+    agent: isSecure ? (upload.agents?.https ?? httpsAgent) : (upload.agents?.http ?? httpAgent),
     timeout: IDLE_MS,
     headers: {
       'x-ms-version': API_VERSION,

@@ -1,6 +1,6 @@
-/** A real HTTP proxy that only knows CONNECT, with or without a user and password. */
+/** A real HTTP proxy, for CONNECT and for plain HTTP, with or without a user and password. */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
@@ -8,27 +8,21 @@ import type { Duplex } from 'node:stream';
 export class ProxyServer {
   readonly #server: Server;
   readonly #login: string | undefined;
-  readonly #routes: ReadonlyMap<string, number>;
   readonly #sockets = new Set<Duplex>();
   /** What was asked for, `host:port` each, refused ones too. */
   readonly asked: string[] = [];
 
-  private constructor(server: Server, login: string | undefined, routes: ReadonlyMap<string, number>) {
+  private constructor(server: Server, login: string | undefined) {
     this.#server = server;
     this.#login = login;
-    this.#routes = routes;
-    server.on('connect', (request: IncomingMessage, client: Socket) => this.#tunnel(request, client));
+    server.on('connect', (incoming: IncomingMessage, client: Socket) => this.#tunnel(incoming, client));
+    server.on('request', (incoming, response) => this.#forward(incoming, response));
   }
 
-  /**
-   * @param options.login `user:password` that every request must bring
-   * @param options.routes where `host:port` leads to on this machine, for names that exist nowhere
-   */
-  static async start(
-    options: { login?: string; routes?: Record<string, number> } = {},
-  ): Promise<ProxyServer> {
-    const server = createServer((_, response) => void response.writeHead(405).end());
-    const proxy = new ProxyServer(server, options.login, new Map(Object.entries(options.routes ?? {})));
+  /** @param options.login `user:password` that every request must bring */
+  static async start(options: { login?: string } = {}): Promise<ProxyServer> {
+    const server = createServer();
+    const proxy = new ProxyServer(server, options.login);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     return proxy;
@@ -44,26 +38,44 @@ export class ProxyServer {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  #tunnel(request: IncomingMessage, client: Socket): void {
-    const target = request.url ?? '';
+  #tunnel(incoming: IncomingMessage, client: Socket): void {
+    const target = incoming.url ?? '';
     this.asked.push(target);
     client.on('error', () => client.destroy());
     this.#sockets.add(client);
-    const expected =
-      this.#login === undefined ? undefined : `Basic ${Buffer.from(this.#login).toString('base64')}`;
-    if (expected !== undefined && request.headers['proxy-authorization'] !== expected) {
+    if (!this.#mayPass(incoming)) {
       client.end(
         'HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\nconnection: close\r\n\r\n',
       );
       return;
     }
     const [host = '', port = ''] = target.split(':');
-    const route = this.#routes.get(target);
-    const server = connect(route ?? Number(port), route === undefined ? host : '127.0.0.1', () => {
+    const server = connect(Number(port), host, () => {
       client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
       server.pipe(client).pipe(server);
     });
     this.#sockets.add(server);
     server.on('error', () => client.destroy());
+  }
+
+  #forward(incoming: IncomingMessage, response: ServerResponse): void {
+    const url = new URL(incoming.url ?? '');
+    this.asked.push(url.host);
+    if (!this.#mayPass(incoming)) {
+      response.writeHead(407, { connection: 'close' }).end();
+      return;
+    }
+    const { 'proxy-authorization': _login, 'proxy-connection': _connection, ...headers } = incoming.headers;
+    const outgoing = request(url, { method: incoming.method, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+    });
+    outgoing.on('error', () => response.destroy());
+    incoming.pipe(outgoing);
+  }
+
+  #mayPass({ headers }: IncomingMessage): boolean {
+    if (this.#login === undefined) return true;
+    return headers['proxy-authorization'] === `Basic ${Buffer.from(this.#login).toString('base64')}`;
   }
 }

@@ -1,22 +1,26 @@
 import { ServiceBusClient } from '@azure/service-bus';
+import { ContainerClient, ContainerSASPermissions } from '@azure/storage-blob';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:https';
 import { once } from 'node:events';
 import { connect, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { WebSocketServer } from 'ws';
+import { createServer as createTlsServer } from 'node:tls';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
-  findProxyUrl,
-  proxyUrlOf,
+  findProxy,
+  proxyOf,
   serviceBusOptions,
+  uploadAgents,
   type InternetSettings,
 } from '../../../appliance/configuration-server/outbound.ts';
 import { openStore } from '../../../appliance/configuration-server/store.ts';
 import { setUp } from '../../../appliance/setup/set-up.ts';
 import { startServiceBus } from '../../../local/service-bus/broker.ts';
+import { startStorage, type Storage } from '../../../local/storage/storage.ts';
 import { createAuthority, issueCertificate } from '../../../shared/certificate.ts';
+import { BlobReplicaStore } from '../../../shared/replica/blob-replica-store.ts';
+import type { UploadAgents } from '../../../shared/replica/put-blob.ts';
 import { ProxyServer } from './proxy-server.ts';
 import { VaultServer } from './vault-server.ts';
 
@@ -51,7 +55,7 @@ test('registers through a proxy that wants a user and password, and keeps the pa
   await register(settings);
   expect(proxy.asked.length).toBeGreaterThan(0);
   const store = openStore(join(folder, 'data'));
-  expect(findProxyUrl(store)).toBe(proxyUrlOf(settings));
+  expect(findProxy(store)).toEqual(proxyOf(settings));
   const kept = store.db
     .prepare('SELECT * FROM setting')
     .all()
@@ -84,31 +88,105 @@ test('the machine’s own proxy is used where that is chosen, and none where dir
   }
 });
 
+test('what the machine’s NO_PROXY names is reached without its proxy', async () => {
+  proxy = await ProxyServer.start();
+  process.env['HTTPS_PROXY'] = `http://127.0.0.1:${proxy.port}`;
+  process.env['NO_PROXY'] = 'elsewhere.test,127.0.0.1';
+  try {
+    await register({ mode: 'machine' });
+    expect(proxy.asked).toEqual([]);
+  } finally {
+    delete process.env['HTTPS_PROXY'];
+    delete process.env['NO_PROXY'];
+  }
+});
+
+test('what a proxy of one’s own is to be left out for is reached without it', async () => {
+  proxy = await ProxyServer.start();
+  await register({ ...custom(), bypass: [`127.0.0.1:${vault.port}`] });
+  expect(proxy.asked).toEqual([]);
+});
+
 test('sends to Service Bus over WebSocket through the proxy', async () => {
-  const host = 'localhost'; // the name that the local broker's tokens are for
-  const queues = ['agent-checkins'];
-  const rules = [
-    { name: 'root', key: 'root-key-of-the-tests', rights: ['Manage', 'Send', 'Listen'] as const },
-  ];
+  const { certificate, authority } = await certificateFor('localhost');
   const broker = await startServiceBus({
     dataFolder: folder,
-    port: 0,
-    rules: rules.map((rule) => ({ ...rule, rights: [...rule.rights] })),
-    queues: queues.map((name) => ({ name })),
+    rules: [{ name: 'root', key: 'root-key-of-the-tests', rights: ['Manage', 'Send', 'Listen'] }],
+    queues: [{ name: 'agent-checkins' }],
+    tls: { key: certificate.privateKeyPem, cert: certificate.certificatePem },
   });
-  const bridge = await startBridge(host, broker.port);
-  proxy = await ProxyServer.start({ login: 'site:secret', routes: { [`${host}:443`]: bridge.port } });
-  const proxyUrl = proxyUrlOf({ ...custom(), user: 'site', password: 'secret' });
-  const connectionString = `Endpoint=sb://${host};SharedAccessKeyName=root;SharedAccessKey=root-key-of-the-tests`;
-  const client = new ServiceBusClient(connectionString, serviceBusOptions(proxyUrl, bridge.caCertificatePem));
+  proxy = await ProxyServer.start({ login: 'site:secret' });
+  const through = proxyOf({ ...custom(), user: 'site', password: 'secret' });
+  const client = new ServiceBusClient(
+    broker.connectionString('root'),
+    serviceBusOptions(through, authority.certificatePem),
+  );
   await client.createSender('agent-checkins').sendMessages({ body: 'through the proxy' });
   const receiver = client.createReceiver('agent-checkins', { receiveMode: 'receiveAndDelete' });
   const [message] = await receiver.receiveMessages(1, { maxWaitTimeInMs: 20_000 });
   expect(message?.body).toBe('through the proxy');
-  expect(new Set(proxy.asked)).toEqual(new Set([`${host}:443`]));
+  expect(new Set(proxy.asked)).toEqual(new Set([`localhost:${broker.port}`]));
   await client.close();
-  await bridge.close();
   await broker.close();
+});
+
+describe('segments', () => {
+  let storage: Storage;
+  let container: ContainerClient;
+
+  beforeEach(async () => {
+    storage = await startStorage({ dataFolder: join(folder, 'storage'), inMemory: true });
+    container = new ContainerClient(storage.connectionString, 'replica-of-the-tests');
+    await container.create();
+  });
+
+  afterEach(async () => storage.close());
+
+  test('are uploaded through the proxy, with its user and password', async () => {
+    proxy = await ProxyServer.start({ login: 'site:secret' });
+    const agents = uploadAgents(proxyOf({ ...custom(), user: 'site', password: 'secret' }), undefined);
+    expect(await upload(agents)).toBe('created');
+    expect(proxy.asked).toEqual([new URL(container.url).host]);
+  });
+
+  test('are uploaded over https through the proxy to an account of the vault’s own authority', async () => {
+    const { certificate, authority } = await certificateFor('localhost');
+    const front = createTlsServer(
+      { key: certificate.privateKeyPem, cert: certificate.certificatePem },
+      (tls) => tls.pipe(connect(Number(new URL(container.url).port), '127.0.0.1')).pipe(tls),
+    );
+    front.listen(0, '127.0.0.1');
+    await once(front, 'listening');
+    const { port } = front.address() as AddressInfo; // a TCP server that listens has one
+    proxy = await ProxyServer.start();
+    const agents = uploadAgents(proxyOf(custom()), authority.certificatePem);
+    expect(await upload(agents, `https://localhost:${port}`)).toBe('created');
+    expect(proxy.asked).toEqual([`localhost:${port}`]);
+    expect(await container.getBlobClient('log/000000000001.seg').exists()).toBe(true);
+    front.close();
+  });
+
+  test('say that the proxy refuses them, so that they are tried again', async () => {
+    proxy = await ProxyServer.start({ login: 'site:right' });
+    const agents = uploadAgents(proxyOf({ ...custom(), user: 'site', password: 'wr0ng-one' }), undefined);
+    const refused = await upload(agents).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 'ProxyAuthenticationRequired', isRetryable: true });
+    expect(String(refused)).not.toContain('wr0ng-one');
+  });
+
+  async function upload(agents: Required<UploadAgents>, origin?: string): Promise<'created' | 'exists'> {
+    const permissions = ContainerSASPermissions.parse('c');
+    const url = await container.generateSasUrl({ permissions, expiresOn: new Date(Date.now() + 600_000) });
+    const [containerUrl = '', sas = ''] = url.split('?');
+    const grant = { containerUrl: containerUrl.replace(/^http:\/\/[^/]+/u, origin ?? '$&'), sas };
+    try {
+      const store = new BlobReplicaStore(grant, agents);
+      return await store.putIfAbsent('log/000000000001.seg', Buffer.from('a segment'));
+    } finally {
+      agents.http.destroy();
+      agents.https.destroy();
+    }
+  }
 });
 
 function custom(): InternetSettings & { mode: 'custom' } {
@@ -122,37 +200,16 @@ async function register(internet: InternetSettings) {
   return setUp({ ...where, internet, onRetry: () => undefined });
 }
 
-/** What Service Bus itself has on port 443: AMQP in WebSocket frames, here in front of the local broker. */
-async function startBridge(host: string, brokerPort: number) {
+async function certificateFor(name: string) {
   const nowMs = Date.now();
   const authority = await createAuthority({ commonName: 'Test CA', days: 2, nowMs });
-  const names = { dnsNames: [host], ipAddresses: [] };
-  const own = await issueCertificate(authority, {
-    commonName: host,
+  const names = { dnsNames: [name], ipAddresses: [] };
+  const days = { days: 1, nowMs };
+  const certificate = await issueCertificate(authority, {
+    commonName: name,
     usage: 'server',
     ...names,
-    days: 1,
-    nowMs,
+    ...days,
   });
-  const server = createServer({ cert: own.certificatePem, key: own.privateKeyPem });
-  const sockets = new WebSocketServer({ server, path: '/$servicebus/websocket' });
-  sockets.on('connection', (socket) => {
-    const amqp = connect(brokerPort, '127.0.0.1');
-    amqp.on('data', (chunk) => socket.send(chunk));
-    amqp.on('close', () => socket.close());
-    amqp.on('error', () => socket.close());
-    socket.on('message', (data) => void amqp.write(data as Buffer)); // binary frames come as buffers
-    socket.on('close', () => amqp.destroy());
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    port: (server.address() as AddressInfo).port,
-    caCertificatePem: authority.certificatePem,
-    close: async () => {
-      for (const socket of sockets.clients) socket.terminate();
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
+  return { authority, certificate };
 }
