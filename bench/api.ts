@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, createServer, request as httpRequest } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { ServiceBusClient } from '@azure/service-bus';
-import { applyProgress } from '../shared/fabric/progress.ts';
+import { applyProgress, progressRows } from '../shared/fabric/progress.ts';
 import { ApplianceCache, openCheckIn } from '../shared/fabric/check-in.ts';
 import { type VaultRef } from '../shared/arm/resource-id.ts';
 import { createPolicy } from '../shared/policy/policy-store.ts';
@@ -110,7 +110,7 @@ async function seedItems({ table, vault }: Bench, appliance: TestAppliance): Pro
   });
   for (let from = 0; from < items.length; from += 100) {
     await applyProgress(
-      table,
+      progressRows(table),
       { vault, applianceId },
       {
         order: { epoch: 1, sequence: from + 1 },
@@ -255,11 +255,12 @@ async function countOps(
       throw new Error('no claim check was made');
     },
   };
+  const progress = progressRows(table);
   for (const message of messages) {
     const { applianceId, order, sentAtMs, body } = await openCheckIn(services, message);
     if (body.kind !== 'progress') throw new Error('another kind of check-in');
     const news = { order: { ...order, epoch: order.epoch + 1 }, sentAtMs, items: body.items };
-    await applyProgress(table, { vault, applianceId }, news);
+    await applyProgress(progress, { vault, applianceId }, news);
   }
   proxy.closeAllConnections();
   proxy.close();

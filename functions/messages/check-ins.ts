@@ -6,8 +6,9 @@ import { commandEvent, instanceOfCommand, keepCommandResult } from '../../shared
 import { applyDiscovery } from '../../shared/discovery/apply-discovery.ts';
 import { ApplianceCache, type OpenedCheckIn, openCheckIn } from '../../shared/fabric/check-in.ts';
 import { checkInQueue } from '../../shared/fabric/appliance-token.ts';
-import { applyHeartbeat } from '../../shared/fabric/heartbeat.ts';
-import { applyProgress } from '../../shared/fabric/progress.ts';
+import { type KeptHeartbeat, applyHeartbeat, heartbeatRows } from '../../shared/fabric/heartbeat.ts';
+import { type LatestRows } from '../../shared/fabric/latest-rows.ts';
+import { type KeptProgress, applyProgress, progressRows } from '../../shared/fabric/progress.ts';
 import { CheckInMessage } from '../../shared/wire/check-in.ts';
 import { type CommandResult } from '../../shared/wire/command.ts';
 import { messageEdge } from '../edge/message-edge.ts';
@@ -20,29 +21,46 @@ app.serviceBusQueue('applyCheckIn', {
   extraInputs: [df.input.durableClient()],
   handler: messageEdge(CheckInMessage, async (message, context) => {
     const { table } = services();
-    appliances ??= new ApplianceCache(table);
-    await apply(await openCheckIn({ table, replicaStorage, appliances }, message), context);
+    kept ??= {
+      appliances: new ApplianceCache(table),
+      progress: progressRows(table),
+      heartbeats: heartbeatRows(table),
+    };
+    const { appliances } = kept;
+    await apply(kept, await openCheckIn({ table, replicaStorage, appliances }, message), context);
   }),
 });
 
-let appliances: ApplianceCache | undefined;
+/** What the process remembers from one check-in to the next. */
+type Kept = {
+  appliances: ApplianceCache;
+  progress: LatestRows<KeptProgress>;
+  heartbeats: LatestRows<KeptHeartbeat>;
+};
+
+let kept: Kept | undefined;
 
 /** Asked for only where a check-in went by claim check. */
 function replicaStorage(): BlobServiceClient {
   return services().replicaStorage;
 }
 
-async function apply(checkIn: OpenedCheckIn, context: InvocationContext): Promise<void> {
+async function apply(rows: Kept, checkIn: OpenedCheckIn, context: InvocationContext): Promise<void> {
   const { table } = services();
   const { vault, applianceId, order, sentAtMs, body } = checkIn;
   const appliance = { vault, applianceId };
   switch (body.kind) {
     case 'heartbeat':
-      return applyHeartbeat(table, appliance, { order, sentAtMs, receivedAtMs: Date.now(), heartbeat: body });
+      return applyHeartbeat(rows.heartbeats, appliance, {
+        order,
+        sentAtMs,
+        receivedAtMs: Date.now(),
+        heartbeat: body,
+      });
     case 'discovery':
       return applyDiscovery(table, appliance, { order, vCenterName: body.vCenterName, report: body.report });
     case 'progress':
-      return applyProgress(table, appliance, { order, sentAtMs, items: body.items });
+      return applyProgress(rows.progress, appliance, { order, sentAtMs, items: body.items });
     case 'recoveryPoint':
       return recordRecoveryPoints(df.getClient(context), {
         ...appliance,

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { type KeyObject, createHash, createPublicKey } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { type BlobServiceClient } from '@azure/storage-blob';
@@ -34,8 +34,8 @@ export async function openCheckIn(
   message: CheckInMessage,
 ): Promise<OpenedCheckIn> {
   const { vault } = parseVaultResourceId(message.vaultId, 'vaultId');
-  const appliance = await services.appliances.get(vault, message.applianceId);
-  const checkIn = await verifiedClaims(message.jws, appliance.signingKey, {
+  const { appliance, signingKey } = await services.appliances.get(vault, message.applianceId);
+  const checkIn = await verifiedClaims(message.jws, signingKey, {
     schema: CheckIn,
     what: 'The check-in',
   });
@@ -92,28 +92,32 @@ function invalidCheckIn(message: string, cause?: unknown): DomainError {
   return new DomainError({ code: 'InvalidRequest', message }, { cause });
 }
 
+/** An appliance, and its key as signatures are checked with it. */
+type KnownAppliance = { appliance: Appliance; signingKey: KeyObject };
+
 /**
  * Appliances by id, kept for a minute: their keys never change, but one may be taken out of the vault. Saves the read
- * of the appliance's row for nearly every check-in.
+ * of the appliance's row, and the making of its key, for nearly every check-in.
  */
 export class ApplianceCache {
   readonly #table: Table;
-  readonly #known = new Map<string, { appliance: Appliance; untilMs: number }>();
+  readonly #known = new Map<string, { known: KnownAppliance; untilMs: number }>();
 
   constructor(table: Table) {
     this.#table = table;
   }
 
   /** @throws AuthenticationFailed when the vault has no such appliance. */
-  async get(vault: VaultRef, applianceId: string): Promise<Appliance> {
+  async get(vault: VaultRef, applianceId: string): Promise<KnownAppliance> {
     const key = JSON.stringify([vault, applianceId]).toLowerCase();
-    const known = this.#known.get(key);
-    if (known !== undefined && known.untilMs > Date.now()) return known.appliance;
+    const kept = this.#known.get(key);
+    if (kept !== undefined && kept.untilMs > Date.now()) return kept.known;
     const appliance = await findAppliance(this.#table, vault, applianceId);
     if (appliance === undefined) throw authenticationFailed('The vault does not know this appliance.');
     if (this.#known.size >= mostKnown) this.#known.clear();
-    this.#known.set(key, { appliance, untilMs: Date.now() + keptForMs });
-    return appliance;
+    const known = { appliance, signingKey: createPublicKey({ key: appliance.signingKey, format: 'jwk' }) };
+    this.#known.set(key, { known, untilMs: Date.now() + keptForMs });
+    return known;
   }
 }
 

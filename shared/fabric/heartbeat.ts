@@ -4,7 +4,8 @@ import { Rows } from '../store/rows.ts';
 import { type Table } from '../store/table.ts';
 import { Heartbeat } from '../wire/check-in.ts';
 import { type ApplianceRef } from './appliance-item.ts';
-import { SenderOrder, isLater } from './sender-order.ts';
+import { LatestRows } from './latest-rows.ts';
+import { SenderOrder } from './sender-order.ts';
 
 /** An appliance's last heartbeat. */
 export const KeptHeartbeat = z.object({
@@ -17,15 +18,18 @@ export const KeptHeartbeat = z.object({
 });
 export type KeptHeartbeat = z.infer<typeof KeptHeartbeat>;
 
-/** Keeps a heartbeat unless a later one is there already. One read and at most one write. */
-export async function applyHeartbeat(
-  table: Table,
+/** Where heartbeats are kept, one row an appliance. One for the process: it remembers what it wrote. */
+export function heartbeatRows(table: Table): LatestRows<KeptHeartbeat> {
+  return new LatestRows(table, KeptHeartbeat);
+}
+
+/** Keeps a heartbeat unless a later one is there already. */
+export function applyHeartbeat(
+  rows: LatestRows<KeptHeartbeat>,
   appliance: ApplianceRef,
   news: KeptHeartbeat,
 ): Promise<void> {
-  await new Rows(table, KeptHeartbeat).update(heartbeatKey(appliance), (kept) =>
-    kept !== undefined && !isLater(news.order, kept.order) ? undefined : news,
-  );
+  return rows.keep(heartbeatKey(appliance), news);
 }
 
 /** The last heartbeat; nothing before the first came. */

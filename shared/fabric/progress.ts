@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { type RowKey, type RowRange, rowKey, rowsBelow, vaultPartition } from '../store/row-key.ts';
-import { type Row, Rows } from '../store/rows.ts';
-import { type RowWrite, type Table } from '../store/table.ts';
+import { Rows } from '../store/rows.ts';
+import { type Table } from '../store/table.ts';
 import { ItemProgress } from '../wire/check-in.ts';
 import { type ApplianceRef } from './appliance-item.ts';
-import { SenderOrder, isLater } from './sender-order.ts';
+import { LatestRows } from './latest-rows.ts';
+import { SenderOrder } from './sender-order.ts';
 
 /** Where an item's replication stood when its appliance last said so. */
 export const KeptProgress = z.object({
@@ -17,36 +18,24 @@ export type KeptProgress = z.infer<typeof KeptProgress>;
 
 const kind = 'progress';
 
-/**
- * Keeps the progress of some items of one appliance (at most 100), except where a later one is there already.
- * One query and one transaction, however many items there are.
- */
+/** Where the progress of all items is kept, one row an item. One for the process: it remembers what it wrote. */
+export function progressRows(table: Table): LatestRows<KeptProgress> {
+  return new LatestRows(table, KeptProgress);
+}
+
+/** Keeps the progress of some items of one appliance, except where a later one is there already. */
 export async function applyProgress(
-  table: Table,
+  rows: LatestRows<KeptProgress>,
   appliance: ApplianceRef,
   news: { order: SenderOrder; sentAtMs: number; items: readonly ItemProgress[] },
 ): Promise<void> {
+  const { order, sentAtMs } = news;
   const latest = new Map(news.items.map((progress) => [progress.protectedItemId, progress]));
-  const rows = new Rows(table, KeptProgress);
-  const [only] = latest.values();
-  if (only !== undefined && latest.size === 1) {
-    await rows.update(progressKey(appliance, only.protectedItemId), (kept) => newer(news, only, kept));
-    return;
-  }
-  const known = new Map<string, Row<KeptProgress>>();
-  for (const row of await rows.all(progressRange(appliance)))
-    known.set(row.value.progress.protectedItemId, row);
-  const writes: RowWrite[] = [];
-  for (const [protectedItemId, progress] of latest) {
-    const row = known.get(protectedItemId);
-    const value = newer(news, progress, row?.value);
-    const key = progressKey(appliance, protectedItemId);
-    if (value === undefined) continue;
-    writes.push(
-      row === undefined ? { do: 'insert', key, value } : { do: 'replace', key, value, etag: row.etag },
-    );
-  }
-  await table.transact(writes);
+  await Promise.all(
+    [...latest].map(([protectedItemId, progress]) =>
+      rows.keep(progressKey(appliance, protectedItemId), { order, sentAtMs, progress }),
+    ),
+  );
 }
 
 /** The last progress of an item; nothing before the first came. */
@@ -74,15 +63,6 @@ export async function removeProgress(
   protectedItemId: string,
 ): Promise<void> {
   await new Rows(table, KeptProgress).delete(progressKey(appliance, protectedItemId));
-}
-
-function newer(
-  news: { order: SenderOrder; sentAtMs: number },
-  progress: ItemProgress,
-  kept: KeptProgress | undefined,
-): KeptProgress | undefined {
-  if (kept !== undefined && !isLater(news.order, kept.order)) return undefined;
-  return { order: news.order, sentAtMs: news.sentAtMs, progress };
 }
 
 function progressKey({ vault, applianceId }: ApplianceRef, protectedItemId: string): RowKey {

@@ -16,6 +16,8 @@ const separator = '!';
 /** The character after the separator: ends the range of everything below a key. */
 const afterSeparator = '"';
 const longestPart = 120;
+/** What is its own part: most names, so it is worth a look before the long way. */
+const plainPart = /^[a-z0-9._-]{0,120}$/u;
 
 export type RowKey = { partition: string; row: string };
 /** Rows from `from` (inclusive) to `to` (exclusive). */
@@ -23,6 +25,7 @@ export type RowRange = { partition: string; from: string; to: string };
 
 /** One name as a part of a key. Different names (but for case) give different parts. */
 export function keyPart(name: string): string {
+  if (plainPart.test(name)) return name;
   let part = '';
   for (const byte of Buffer.from(name.toLowerCase(), 'utf8')) {
     const character = String.fromCodePoint(byte);

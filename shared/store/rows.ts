@@ -2,6 +2,7 @@ import { type z } from 'zod';
 import { DomainError } from '../fault.ts';
 import { decodeValue } from './entity.ts';
 import { type RowKey, type RowRange } from './row-key.ts';
+import { isNotFound } from './storage-fault.ts';
 import { type Entity, type Table } from './table.ts';
 
 /** A value as it lies in its row, with the etag by which a change of it is guarded. */
@@ -89,7 +90,7 @@ export class Rows<T> {
         await (row ? this.replace(key, value, row.etag) : this.insert(key, value));
         return value;
       } catch (error) {
-        if (attempt === mostAttempts || !lostRace(error)) throw error;
+        if (attempt === mostAttempts || !isLostRace(error)) throw error;
       }
     }
   }
@@ -101,8 +102,9 @@ export class Rows<T> {
 
 const mostAttempts = 20;
 
-function lostRace(error: unknown): boolean {
-  if (!(error instanceof DomainError)) return false;
+/** Whether a guarded write failed because somebody else wrote, inserted or deleted the row meanwhile. */
+export function isLostRace(error: unknown): boolean {
+  if (!(error instanceof DomainError)) return isNotFound(error);
   return error.fault.code === 'PreconditionFailed' || error.fault.code === 'Conflict';
 }
 

@@ -6,7 +6,7 @@ import { type Storage, startStorage } from '../../local/storage/storage.ts';
 import { watchAppliance } from '../../shared/fabric/appliance-watch.ts';
 import { type Appliance } from '../../shared/fabric/appliance.ts';
 import { fabricAnswer, healthErrorsOf, providerAnswer } from '../../shared/fabric/fabric-answer.ts';
-import { applyHeartbeat, findHeartbeat } from '../../shared/fabric/heartbeat.ts';
+import { applyHeartbeat, findHeartbeat, heartbeatRows } from '../../shared/fabric/heartbeat.ts';
 import { vCenterAnswer } from '../../shared/fabric/vcenter.ts';
 import { Table } from '../../shared/store/table.ts';
 import { version } from '../../shared/version.ts';
@@ -70,7 +70,7 @@ describe('the health of a configuration server', () => {
     return {
       appliance,
       beat: (atMs: number, change: Partial<Heartbeat> = {}) =>
-        applyHeartbeat(table, ref, {
+        applyHeartbeat(heartbeatRows(table), ref, {
           order: { epoch: 1, sequence: (sequence += 1) },
           sentAtMs: atMs,
           receivedAtMs: atMs,

@@ -12,8 +12,8 @@ import {
   releaseMachine,
 } from '../../shared/discovery/machine.ts';
 import { containerNameOf, fabricNameOf } from '../../shared/fabric/appliance.ts';
-import { applyHeartbeat, findHeartbeat } from '../../shared/fabric/heartbeat.ts';
-import { applyProgress, findProgress, listProgress } from '../../shared/fabric/progress.ts';
+import { applyHeartbeat, findHeartbeat, heartbeatRows } from '../../shared/fabric/heartbeat.ts';
+import { applyProgress, findProgress, listProgress, progressRows } from '../../shared/fabric/progress.ts';
 import { Table } from '../../shared/store/table.ts';
 import { type CheckInBody, type ItemProgress } from '../../shared/wire/check-in.ts';
 import { discoveredMachine, discovery, heartbeat } from '../integration/test-appliance.ts';
@@ -66,9 +66,15 @@ describe('check-ins, in any order and any number of times', () => {
     await fc.assert(
       fc.asyncProperty(deliveries, async (orders) => {
         const appliance = fresh();
+        const heartbeats = heartbeatRows(table);
         for (const order of orders) {
           const body = { ...kindOf(heartbeat(), 'heartbeat'), startedAtMs: rank(order) };
-          await applyHeartbeat(table, appliance, { order, sentAtMs: 0, receivedAtMs: 0, heartbeat: body });
+          await applyHeartbeat(heartbeats, appliance, {
+            order,
+            sentAtMs: 0,
+            receivedAtMs: 0,
+            heartbeat: body,
+          });
         }
         expect((await findHeartbeat(table, appliance))?.heartbeat.startedAtMs).toBe(rank(lastOf(orders)));
       }),
@@ -80,13 +86,14 @@ describe('check-ins, in any order and any number of times', () => {
     await fc.assert(
       fc.asyncProperty(deliveries, async (orders) => {
         const appliance = fresh();
+        const rows = progressRows(table);
         for (const order of orders) {
           // Odd check-ins tell of one item, even ones of two.
           const items = [
             progress(rank(order), 1),
             ...(order.sequence % 2 === 0 ? [progress(rank(order), 2)] : []),
           ];
-          await applyProgress(table, appliance, { order, sentAtMs: 0, items });
+          await applyProgress(rows, appliance, { order, sentAtMs: 0, items });
         }
         const kept = await listProgress(table, appliance);
         const even = orders.filter(({ sequence }) => sequence % 2 === 0);
@@ -98,6 +105,57 @@ describe('check-ins, in any order and any number of times', () => {
       }),
       { numRuns: 20 },
     );
+  });
+
+  it('leave the last progress though several instances of the app apply them at the same time', async () => {
+    await fc.assert(
+      fc.asyncProperty(deliveries, fc.infiniteStream(fc.nat(2)), async (orders, turns) => {
+        const appliance = fresh();
+        const instances = [progressRows(table), progressRows(table), progressRows(table)];
+        await Promise.all(
+          orders.map((order) => {
+            const items = [1, 2, 3].map((item) => progress(rank(order), item));
+            return applyProgress(instances[turns.next().value ?? 0]!, appliance, {
+              order,
+              sentAtMs: 0,
+              items,
+            });
+          }),
+        );
+        const kept = [...(await listProgress(table, appliance)).values()];
+        expect(kept.map(({ progress: { cycle } }) => cycle)).toEqual(Array(3).fill(rank(lastOf(orders))));
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('are in the table when they are acknowledged, however many come at once', async () => {
+    const appliance = fresh();
+    const rows = progressRows(table);
+    await Promise.all(
+      Array.from({ length: 500 }, async (_, at) => {
+        const item = 1 + (at % 250);
+        const order = { epoch: 1, sequence: at + 1 };
+        await applyProgress(rows, appliance, { order, sentAtMs: 0, items: [progress(at + 1, item)] });
+        const kept = await findProgress(table, appliance, progress(1, item).protectedItemId);
+        expect(kept?.progress.cycle).toBeGreaterThanOrEqual(at + 1);
+      }),
+    );
+  });
+
+  it('fail alone when they can not be written', async () => {
+    const appliance = fresh();
+    const rows = progressRows(table);
+    const order = { epoch: 1, sequence: 1 };
+    const disks = [{ diskId: 'x'.repeat(600_000), totalBytes: 1, processedBytes: 1 }];
+    const outcomes = await Promise.allSettled(
+      [1, 2, 3].map((item) => {
+        const items = [{ ...progress(1, item), ...(item === 2 && { disks }) }];
+        return applyProgress(rows, appliance, { order, sentAtMs: 0, items });
+      }),
+    );
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect((await listProgress(table, appliance)).size).toBe(2);
   });
 
   it("leave the last report's machines", async () => {
@@ -209,7 +267,7 @@ function rank(order: { epoch: number; sequence: number }): number {
 
 function progress(at: number, item: number): ItemProgress {
   return {
-    protectedItemId: `00000000-0000-4000-8000-00000000000${item}`,
+    protectedItemId: `00000000-0000-4000-8000-${String(item).padStart(12, '0')}`,
     phase: 'Delta',
     cycle: at,
     disks: [],
