@@ -5,9 +5,21 @@ import { createInterface } from 'node:readline';
 
 const stopLimitMs = 15_000;
 
-/** Runs a part of Secondsite as its user would, to its end. @throws Error with what it wrote when it fails */
-export async function run(args: string[], options: { input?: string } = {}): Promise<string> {
-  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+/** How Node is started where nothing else is said. */
+export const plainNode: readonly string[] = [process.execPath];
+
+/**
+ * Runs a part of Secondsite as its user would, to its end.
+ *
+ * @param options.node how Node is started
+ * @throws Error with what it wrote when it fails
+ */
+export async function run(
+  args: readonly string[],
+  options: { input?: string; node?: readonly string[] } = {},
+): Promise<string> {
+  const [program = '', ...rest] = [...(options.node ?? plainNode), ...args];
+  const child = spawn(program, rest, { stdio: ['pipe', 'pipe', 'pipe'] });
   const output: Buffer[] = [];
   const complaints: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
@@ -29,14 +41,16 @@ export class Service {
 
   constructor(options: {
     name: string;
-    args: string[];
+    args: readonly string[];
     logPath: string;
     onDeath: (sentence: string) => void;
+    node?: readonly string[];
   }) {
     this.name = options.name;
     this.logPath = options.logPath;
     // The IPC channel ends it when this process is killed; a session of its own keeps Ctrl-C from it.
-    this.#child = spawn(process.execPath, options.args, {
+    const [program = '', ...args] = [...(options.node ?? plainNode), ...options.args];
+    this.#child = spawn(program, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });

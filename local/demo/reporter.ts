@@ -1,16 +1,19 @@
 /** How often a line of progress is written where there is no terminal to rewrite it on. */
 const plainEveryMs = 2_000;
 
+/** A terminal or another stream. */
+type Output = NodeJS.WritableStream & { isTTY?: boolean; columns?: number };
+
 /** Figures of a step, for `--json`. */
 export type Figures = Record<string, unknown>;
 
 /** Tells what the demo does: a live line on a terminal, plain lines elsewhere, or one JSON object a step. */
 export class Reporter {
   readonly #mode: 'live' | 'plain' | 'json';
-  readonly #out: NodeJS.WriteStream;
+  readonly #out: Output;
   readonly #startedAtMs = Date.now();
 
-  constructor(options: { json: boolean; out?: NodeJS.WriteStream }) {
+  constructor(options: { json: boolean; out?: Output }) {
     this.#out = options.out ?? process.stdout;
     this.#mode = options.json ? 'json' : this.#out.isTTY ? 'live' : 'plain';
   }
@@ -28,7 +31,7 @@ export class Reporter {
     let lastMs = 0;
     const progress = (text: string): void => {
       if (this.#mode === 'live')
-        this.#out.write(`\r\u001B[K  … ${name}: ${text}`.slice(0, this.#out.columns + 4));
+        this.#out.write(`\r\u001B[K  … ${name}: ${text}`.slice(0, (this.#out.columns ?? 80) + 4));
       else if (this.#mode === 'plain' && Date.now() - lastMs >= plainEveryMs) {
         lastMs = Date.now();
         this.#out.write(`  … ${name}: ${text}\n`);

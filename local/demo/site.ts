@@ -5,9 +5,14 @@ import { MiB } from '../../shared/bytes.ts';
 import { writeSecretFile } from '../../shared/secret-file.ts';
 import type { VCenterInventory } from '../vcenter/inventory.ts';
 import { copyImage, makeDiskImage } from './disk-image.ts';
-import { run, Service } from './process.ts';
+import { plainNode, run, Service } from './process.ts';
 
 const imageBytes = 256 * MiB;
+
+/** `internet` of the answers to the appliance's setup: docs/appliance.md. */
+export type InternetAnswer =
+  | { mode: 'direct' | 'machine' }
+  | { mode: 'custom'; address: string; port: number; user?: string; password?: string };
 
 /** One machine of the site, with its one disk. */
 export interface SiteMachine {
@@ -30,8 +35,16 @@ export class Site {
   readonly services: Service[] = [];
   readonly #installation: string;
   readonly #onDeath: (sentence: string) => void;
+  readonly #node: readonly string[];
 
-  constructor(options: { folder: string; installation: string; onDeath: (sentence: string) => void }) {
+  /** @param options.node how Node is started at the site, such as by `ip netns exec` in a network of its own */
+  constructor(options: {
+    folder: string;
+    installation: string;
+    onDeath: (sentence: string) => void;
+    node?: readonly string[];
+  }) {
+    this.#node = options.node ?? plainNode;
     this.folder = options.folder;
     this.#installation = options.installation;
     this.#onDeath = options.onDeath;
@@ -91,10 +104,33 @@ export class Site {
   /** Registers an appliance with the vault's key and starts it. @returns its id and where agents come in */
   async startAppliance(
     registrationKey: unknown,
+    internet: InternetAnswer = { mode: 'direct' },
   ): Promise<{ applianceId: string; host: string; port: number }> {
+    await this.setUpAppliance(registrationKey, internet);
+    return this.runAppliance();
+  }
+
+  /** Registers an appliance with the vault's key. @param waitSeconds how long it tries while the vault can't be reached */
+  async setUpAppliance(registrationKey: unknown, internet: InternetAnswer, waitSeconds = 120): Promise<void> {
     const keyPath = join(this.folder, 'registration-key.json');
     writeSecretFile(keyPath, JSON.stringify(registrationKey));
-    await this.#secondsite(['appliance', 'setup', '--key', keyPath, '--port', '0', '--host', '127.0.0.1']);
+    const answers = {
+      acceptLicences: true,
+      acceptUndersized: true,
+      registrationKey: keyPath,
+      role: 'configurationServer',
+      vmware: true,
+      internet,
+      network: { host: '127.0.0.1', port: 0 },
+    };
+    const answersPath = join(this.folder, 'answers.yaml');
+    writeSecretFile(answersPath, JSON.stringify(answers)); // JSON is YAML
+    const patience = ['--wait-seconds', String(waitSeconds)];
+    await this.#secondsite(['appliance', 'setup', '--answers', answersPath, ...patience]);
+  }
+
+  /** Starts the appliance that was set up. @returns its id and where agents come in */
+  async runAppliance(): Promise<{ applianceId: string; host: string; port: number }> {
     const service = this.#start('appliance', [
       'appliance/main.ts',
       '--data-folder',
@@ -123,19 +159,10 @@ export class Site {
     const passphrasePath = join(this.folder, 'passphrase');
     writeSecretFile(passphrasePath, passphrase);
     const dataFolder = join(this.folder, `agent-${machine.name}`);
-    await run([
-      this.#entry('cli/main.ts'),
-      'agent',
-      'enrol',
-      '--server',
-      `${server.host}:${server.port}`,
-      '--passphrase-file',
-      passphrasePath,
-      '--bios-uuid',
-      machine.biosUuid,
-      '--data-folder',
-      dataFolder,
-    ]);
+    const told = ['--passphrase-file', passphrasePath, '--bios-uuid', machine.biosUuid];
+    const where = ['--server', `${server.host}:${server.port}`, '--data-folder', dataFolder];
+    const options = { node: this.#node };
+    await run([this.#entry('cli/main.ts'), 'agent', 'enrol', ...where, ...told], options);
     const disk = `${machine.diskUuid}=${machine.diskPath}`;
     const args = [
       'appliance/mobility-agent/main.ts',
@@ -165,10 +192,10 @@ export class Site {
   }
 
   #secondsite(args: string[], input?: string): Promise<string> {
-    return run(
-      [this.#entry('cli/main.ts'), ...args, '--data-folder', this.applianceFolder],
-      input === undefined ? {} : { input },
-    );
+    return run([this.#entry('cli/main.ts'), ...args, '--data-folder', this.applianceFolder], {
+      node: this.#node,
+      ...(input === undefined ? {} : { input }),
+    });
   }
 
   #start(name: string, args: string[]): Service {
@@ -178,6 +205,7 @@ export class Site {
       args: [this.#entry(entry), ...rest],
       logPath: join(this.folder, `${name}.log`),
       onDeath: this.#onDeath,
+      node: this.#node,
     });
     this.services.push(service);
     return service;
