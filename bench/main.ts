@@ -1,7 +1,8 @@
 /** `npm run bench -- <name> [--json]`: one file a bench. Each gives the exit code. */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { benchApi } from './api.ts';
 import { benchDiscovery } from './discovery.ts';
+import { benchLive, liveParts, type LivePart } from './live/live.ts';
 import { benchMemory } from './memory.ts';
 import { benchReplicate } from './replicate.ts';
 
@@ -34,6 +35,35 @@ program
   .action(async ({ sizeGib, json }: { sizeGib: number; json?: true }) => {
     process.exitCode = await benchMemory({ sizeGiB: sizeGib, json: json === true });
   });
+
+program
+  .command('live')
+  .description(
+    'block devices in use: replication, restore, freezes and overhead, beside restic, fio and a floor',
+  )
+  .addOption(new Option('--parts <name...>', 'what to measure').choices(liveParts).default(liveParts))
+  .option('--size-gib <number>', 'size of the mixed disk', atLeast(0.25), 2)
+  .option('--large-gib <number>', 'size of the sparse disk beside one of 1 GiB', atLeast(1), 64)
+  .option('--runs <number>', 'how often; medians are told', atLeast(1), 5)
+  .option('--points <number>', 'points made under load', atLeast(1), 100)
+  .option(...json)
+  .action(async ({ json, ...options }: LiveOptions) => {
+    process.exitCode = await benchLive({
+      ...options,
+      sizeGiB: options.sizeGib,
+      largeGiB: options.largeGib,
+      json: json === true,
+    });
+  });
+
+interface LiveOptions {
+  parts: LivePart[];
+  sizeGib: number;
+  largeGib: number;
+  runs: number;
+  points: number;
+  json?: true;
+}
 
 program
   .command('api')

@@ -22,12 +22,12 @@ export async function benchMemory(options: { sizeGiB: number; json: boolean }): 
     truncateSync(path, sizeBytes);
     const storage = await startStorageProcess(folder);
     try {
-      const site = await Site.start(folder, storage.connectionString, { path, sizeBytes });
+      const site = await Site.start(folder, storage.connectionString, [{ diskId: 'disk', path, sizeBytes }]);
       try {
-        await site.cycle('initial');
-        await site.cycle('unchanged');
+        await site.begin();
+        await site.point();
         rewriteBlocks(path, filledBytes);
-        await site.cycle('delta');
+        await site.point();
         say(site.peakMegabytes(), options);
       } finally {
         await site.close();

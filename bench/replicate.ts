@@ -3,11 +3,19 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GiB } from '../shared/bytes.ts';
+import { median, round, row } from './figures.ts';
 import { blockBytes, compressedBytes, makeMixedImage, rewriteBlocks } from './image.ts';
 import { findMissingTools, Restic } from './restic.ts';
-import { Site, startStorageProcess, type Cycle, type Image } from './site.ts';
+import { Site, startStorageProcess } from './site.ts';
 
+type Cycle = 'initial' | 'unchanged' | 'delta';
 type Measured = Record<Cycle, { seconds: number; bytes: number }>;
+
+/** A raw disk image. */
+interface Image {
+  path: string;
+  sizeBytes: number;
+}
 
 /** One run: both on the same image, into the same storage. */
 interface Run {
@@ -58,14 +66,16 @@ export async function benchReplicate(options: {
 async function measure(folder: string, image: Image, isResticFirst: boolean): Promise<Run> {
   mkdirSync(folder);
   const storage = await startStorageProcess(folder);
-  const site = await Site.start(folder, storage.connectionString, image);
+  const site = await Site.start(folder, storage.connectionString, [{ diskId: 'disk', ...image }]);
   try {
     const service = BlobServiceClient.fromConnectionString(storage.connectionString);
     const restic = await Restic.create(folder, service, 'restic');
     const secondsite: Partial<Measured> = {};
     const peer: Partial<Measured> = {};
     const both = async (cycle: Cycle): Promise<void> => {
-      const ours = async (): Promise<void> => void (secondsite[cycle] = await site.cycle(cycle));
+      const ours = async (): Promise<void> => {
+        secondsite[cycle] = await (cycle === 'initial' ? site.begin() : site.point());
+      };
       const theirs = async (): Promise<void> =>
         void (peer[cycle] = await restic.backUp(image.path, cycle === 'unchanged'));
       for (const measureOne of isResticFirst ? [theirs, ours] : [ours, theirs]) await measureOne();
@@ -127,21 +137,6 @@ function tableOf(runs: Run[]): string {
     `Neither process server nor agent ever had more than ${summary['peak_rss_mb']} MB of memory.`,
     '',
   ].join('\n');
-}
-
-function row(cells: string[]): string {
-  return cells.map((cell, at) => (at ? cell.padStart(15) : cell.padEnd(22))).join('');
-}
-
-function median(values: number[]): number {
-  const ascending = values.toSorted((one, other) => one - other);
-  const middle = ascending.length >> 1;
-  const upper = ascending[middle] ?? Number.NaN;
-  return ascending.length % 2 === 1 ? upper : ((ascending[middle - 1] ?? upper) + upper) / 2;
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
 }
 
 function say(words: string): void {

@@ -2,7 +2,7 @@
  * A frame: one extent of one disk. 28 bytes of header, the payload (encrypted; none for zeros), a GCM tag.
  * Invariant: no two frames of a segment have the same number, as the number is the nonce.
  */
-import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto';
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { free } from './free.ts';
 import { TAG_BYTES } from './keys.ts';
@@ -179,7 +179,9 @@ function headerOf(slot: FrameSlot, place: ExtentPlace, lengthBytes: number): Omi
 function seal(slot: FrameSlot, header: FrameHeader, payload: Uint8Array): Buffer {
   const frame = Buffer.allocUnsafeSlow(FRAME_OVERHEAD_BYTES + payload.length);
   encodeFrameHeader({ ...header, payloadLength: payload.length }, frame);
-  const cipher = createCipheriv('aes-256-gcm', slot.frameKey, nonce(slot.number)).setAAD(aad(slot, frame));
+  const cipher = createCipheriv('aes-256-gcm', keyOf(slot.frameKey), nonce(slot.number)).setAAD(
+    aad(slot, frame),
+  );
   if (payload.length > 0) {
     const sealed = cipher.update(payload);
     sealed.copy(frame, FRAME_HEADER_BYTES);
@@ -192,11 +194,22 @@ function seal(slot: FrameSlot, header: FrameHeader, payload: Uint8Array): Buffer
 
 function decrypt(slot: Omit<FrameSlot, 'number'>, header: FrameHeader, frame: Buffer): Buffer {
   const options = { authTagLength: TAG_BYTES };
-  const decipher = createDecipheriv('aes-256-gcm', slot.frameKey, nonce(header.number), options);
+  const decipher = createDecipheriv('aes-256-gcm', keyOf(slot.frameKey), nonce(header.number), options);
   decipher.setAAD(aad(slot, frame)).setAuthTag(frame.subarray(frame.length - TAG_BYTES));
   const plain = decipher.update(frame.subarray(FRAME_HEADER_BYTES, frame.length - TAG_BYTES));
   decipher.final();
   return plain;
+}
+
+/** The last key used, as the cipher wants it: to make one takes longer than to encrypt a page. */
+let lastKey: { bytes: Buffer; key: KeyObject } | undefined;
+
+function keyOf(frameKey: Uint8Array): KeyObject {
+  if (lastKey?.bytes.equals(frameKey) !== true) {
+    const bytes = Buffer.from(frameKey);
+    lastKey = { bytes, key: createSecretKey(bytes) };
+  }
+  return lastKey.key;
 }
 
 /** Eight zero bytes, then the frame's number, little-endian. */

@@ -105,10 +105,9 @@ export async function captureLive(parts: LiveCaptureParts): Promise<LiveCaptured
 }
 
 async function attemptCapture(parts: LiveCaptureParts, tally: Tally): Promise<LiveCaptured> {
-  const { devices, signal } = parts;
+  const { devices } = parts;
   const unknown = devices.filter(({ tracker }) => !tracker.begin(parts.cycleId, parts.base));
   await Promise.all(devices.map(({ reader }) => reader.open()));
-  await syncFileSystems(mountPointsOn(devices.map(({ device }) => device)), signal);
   for (const device of unknown) {
     tally.compared ??= device.tracker.lost.reason ?? 'its changes were not followed yet';
     await compareWhole(parts, device, tally);
@@ -146,9 +145,11 @@ async function compareWhole(parts: LiveCaptureParts, device: LinuxBlockDevice, t
 /** Copies what is dirty, again and again, until little is left or the rounds stop shrinking. */
 async function copyInRounds(parts: LiveCaptureParts, tally: Tally): Promise<void> {
   const { devices, sink, signal } = parts;
+  const mountPoints = mountPointsOn(devices.map(({ device }) => device));
   let before = Infinity;
   for (let round = 1; round <= roundsAtMost; round += 1) {
     signal.throwIfAborted();
+    await syncFileSystems(mountPoints, signal); // what they hold back would all come when they are frozen
     for (const { tracker } of devices) tracker.settle();
     const bytes = devices.reduce((sum, { tracker }) => sum + tracker.dirtyBytes, 0);
     if (bytes <= littleBytes || bytes > before * shrinksTo) return;
@@ -218,9 +219,11 @@ async function takeFrozen(parts: LiveCaptureParts): Promise<Moment> {
     throw brokenFreeze(error);
   });
   let rest: Rest | undefined;
-  const startedAt = performance.now();
+  let startedAt = performance.now();
   try {
+    await syncFileSystems(mountPoints, parts.signal); // since the last round some time has passed
     onFrozen(true);
+    startedAt = performance.now();
     const { unfreezable } = await freezer.freeze();
     rest = await copyRest(devices, startedAt + freezeLimitMs * readsOfLimit, parts.signal);
     const capturedAtMs = Date.now();

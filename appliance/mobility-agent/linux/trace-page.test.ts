@@ -80,7 +80,9 @@ function pageOf(data: Buffer, flags = 0): Buffer {
 
 function read(page: Buffer): { writes: object[]; events: number; missed: boolean } {
   const writes: object[] = [];
-  const content = readPage(page, layout, (write) => writes.push(write));
+  const content = readPage(page, layout, (device, sector, sectors) =>
+    writes.push({ device, sector, sectors }),
+  );
   return { writes, ...content };
 }
 

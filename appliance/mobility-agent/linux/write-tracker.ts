@@ -136,7 +136,7 @@ export class WriteTracker {
     return new TrackingLost(`The writes to ${this.#device.path} were not all seen: ${reason}.`);
   }
 
-  readonly #note = ({ sector, sectors }: { sector: number; sectors: number }): void => {
+  readonly #note = (_device: number, sector: number, sectors: number): void => {
     const lengthBytes = sectors * sysfsSectorBytes;
     this.#dirty.add(sector * sysfsSectorBytes - this.#device.startBytes, lengthBytes);
     this.#writtenBytes += lengthBytes;
