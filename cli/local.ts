@@ -24,6 +24,20 @@ export function addLocalCommands(program: Command): void {
     );
 
   local
+    .command('env')
+    .description('print what a shell exports to reach its ARM API: eval "$(secondsite local env --role …)"')
+    .addOption(
+      new Option('--role <role>', 'what the token may do')
+        .choices(['contributor', 'operator', 'reader'])
+        .makeOptionMandatory(),
+    )
+    .addOption(json())
+    .addOption(dataFolder())
+    .action((options: { role: string; json?: true; dataFolder?: string }) =>
+      runLocal(['env', '--role', options.role], options),
+    );
+
+  local
     .command('status')
     .description('say whether it runs, and where; exit code 3 when it does not answer')
     .addOption(json())

@@ -4,9 +4,10 @@ import { parseArgs } from 'node:util';
 
 import { describeError } from './describe-error.ts';
 import { ensureTokenKey, mintToken, type Role, ROLES } from './identity/token.ts';
+import { writeSecretFile } from '../shared/secret-file.ts';
 import { type LocalConfig, readConfig } from './platform/config.ts';
 
-const USAGE = 'usage: local token --role contributor|operator|reader [--json] | local status [--json]';
+const USAGE = 'usage: local token|env --role contributor|operator|reader [--json] | local status [--json]';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -32,16 +33,57 @@ function getConfig(): LocalConfig {
   return config;
 }
 
-async function token(): Promise<void> {
+function getRole(): Role {
   const { role } = values;
-  if (role === undefined || !Object.hasOwn(ROLES, role)) {
-    throw new Error(`--role is ${role ?? 'missing'}; it must be one of ${Object.keys(ROLES).join(', ')}`);
-  }
+  if (role !== undefined && Object.hasOwn(ROLES, role)) return role as Role;
+  throw new Error(`--role is ${role ?? 'missing'}; it must be one of ${Object.keys(ROLES).join(', ')}`);
+}
+
+async function makeToken(role: Role): Promise<{ token: string; expiresOn: string }> {
   const { dataFolder, tokenIssuer: issuer, tenantId } = getConfig();
   const key = ensureTokenKey(dataFolder);
-  const { token, expiresAtMs } = await mintToken({ key, issuer, tenantId, role: role as Role });
-  const expiresOn = new Date(expiresAtMs).toISOString();
-  print(values.json ? JSON.stringify({ accessToken: token, expiresOn, role: ROLES[role as Role] }) : token);
+  const { token, expiresAtMs } = await mintToken({ key, issuer, tenantId, role });
+  return { token, expiresOn: new Date(expiresAtMs).toISOString() };
+}
+
+async function token(): Promise<void> {
+  const role = getRole();
+  const { token, expiresOn } = await makeToken(role);
+  print(values.json ? JSON.stringify({ accessToken: token, expiresOn, role: ROLES[role] }) : token);
+}
+
+/**
+ * What a shell exports so that programs that know nothing of Secondsite reach it. The token goes into files of mode 600,
+ * never onto a command line, where every user of the machine could read it.
+ */
+async function env(): Promise<void> {
+  const role = getRole();
+  const config = getConfig();
+  const { token, expiresOn } = await makeToken(role);
+  const tokenFile = join(config.dataFolder, `token-${role}`);
+  const headersFile = join(config.dataFolder, `headers-${role}.json`);
+  writeSecretFile(tokenFile, token);
+  writeSecretFile(headersFile, JSON.stringify({ Authorization: `Bearer ${token}` }));
+  const variables = {
+    SECONDSITE_ENDPOINT: config.armEndpoint,
+    SECONDSITE_SUBSCRIPTION: config.subscriptionId,
+    SECONDSITE_RESOURCE_GROUP: config.resourceGroup,
+    SECONDSITE_TOKEN_FILE: tokenFile,
+    SECONDSITE_HEADERS: `@${headersFile}`,
+    NODE_EXTRA_CA_CERTS: config.caCertificatePath,
+    REQUESTS_CA_BUNDLE: config.caCertificatePath,
+  };
+  if (values.json) {
+    print(JSON.stringify({ ...variables, expiresOn }));
+    return;
+  }
+  for (const [name, value] of Object.entries(variables)) print(`export ${name}=${quoted(value)}`);
+  print(`# The token is good until ${expiresOn}; then do this again.`);
+}
+
+/** As a shell takes it. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 async function status(): Promise<void> {
@@ -94,6 +136,7 @@ async function answersAt(config: LocalConfig): Promise<boolean> {
 try {
   const [command, ...rest] = positionals;
   if (command === 'token' && rest.length === 0) await token();
+  else if (command === 'env' && rest.length === 0) await env();
   else if (command === 'status' && rest.length === 0) await status();
   else throw new Error(USAGE);
 } catch (error) {
