@@ -83,7 +83,7 @@ function versions(): object {
 function renewCommand(): Command {
   return common(
     'renew-certificate',
-    'make another certificate for the port that agents come in at, while the appliance is stopped',
+    'make another certificate for the port that agents come in at; the appliance may run',
   ).action(async ({ dataFolder, json }: CommonOptions) => {
     const renewed = await askAppliance(dataFolder, { op: 'renewCertificate' });
     const until = new Date(renewed.expiresAtMs).toISOString();

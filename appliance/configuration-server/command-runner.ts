@@ -34,7 +34,7 @@ export interface CommandRunnerParts {
 }
 
 /** What a command adds to 'succeeded'. */
-type Details = Pick<CommandResult, 'pointSequence' | 'agentVersion' | 'osName'>;
+type Details = Pick<CommandResult, 'pointSequence' | 'agentVersion' | 'osName' | 'certificateExpiresAtMs'>;
 
 interface Running {
   subject: string;
@@ -149,6 +149,10 @@ export class CommandRunner {
       case 'stopReplication':
         await processServer.unassign(body.protectedItemId);
         return {};
+      case 'renewCertificate': {
+        const { expiresAtMs } = await processServer.renewCertificate();
+        return { certificateExpiresAtMs: expiresAtMs };
+      }
       case 'createRecoveryPoint':
         break;
     }

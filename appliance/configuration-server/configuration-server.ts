@@ -122,6 +122,13 @@ export class ConfigurationServer {
     };
   }
 
+  /** Another certificate for the port that agents come in at; the vault hears of it at once. */
+  async renewCertificate(): Promise<{ fingerprint: string; expiresAtMs: number }> {
+    const renewed = await this.#parts.processServer.renewCertificate();
+    this.#changed.wake();
+    return renewed;
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#receiver.close();
@@ -169,7 +176,7 @@ export class ConfigurationServer {
           ...(fault === undefined ? {} : { fault }),
         };
       }),
-      certificateExpiresAtMs: processServer.caExpiresAtMs,
+      certificateExpiresAtMs: Math.min(processServer.caExpiresAtMs, processServer.certificateExpiresAtMs()),
       startedAtMs: this.#startedAtMs,
     };
   }

@@ -51,8 +51,7 @@ const handlers: Handlers = {
   },
   doctor: async (parts) => diagnose(status(parts), await examineMachine(parts), Date.now()),
   renewCertificate: async (parts) => {
-    refuseRunning(parts);
-    return renewCertificate(parts.store);
+    return parts.running === undefined ? renewCertificate(parts.store) : parts.running.renewCertificate();
   },
   unregister: async (parts, { force }) => {
     refuseRunning(parts);

@@ -29,7 +29,9 @@ export class AgentDisks {
       try {
         const source = isBlockDevice(path) ? this.#device(diskId, path) : new ImageFile(diskId, path);
         sources.set(diskId, source);
-        return { diskId, sizeBytes: source.sizeBytes };
+        const { sizeBytes } = source;
+        if (!(source instanceof LinuxBlockDevice)) return { diskId, sizeBytes };
+        return { diskId, sizeBytes, sectorBytes: source.device.sectorBytes };
       } catch (error) {
         if (error instanceof DomainError) return { diskId, fault: error.fault };
         throw error;

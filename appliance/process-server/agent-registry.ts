@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { AgentDisk, AgentMachine, AgentReport } from '../../shared/wire/agent.ts';
 import type { AgentStatus } from '../../shared/wire/check-in.ts';
 import type { SpoolStore } from './spool-store.ts';
@@ -69,11 +70,13 @@ export class AgentRegistry {
   heard(biosUuid: string, report: AgentReport, ipAddress: string): void {
     const agent = this.#agents.get(biosUuid);
     if (!agent) return;
+    const isNews = !isDeepStrictEqual(agent.disks, report.disks);
     agent.machine = report.machine;
     agent.disks = report.disks;
     agent.ipAddress = ipAddress;
     agent.lastHeartbeatMs = Date.now();
     this.#changed();
+    if (isNews) for (const listener of this.#enrolled) listener(statusOf(agent));
   }
 
   find(biosUuid: string): { status: AgentStatus; disks: AgentDisk[] } | undefined {
@@ -85,6 +88,7 @@ export class AgentRegistry {
     return [...this.#agents.values()].map(statusOf);
   }
 
+  /** Calls back when an agent enrolled or told other disks than before; returns how to stop that. */
   onEnrolled(listener: (agent: AgentStatus) => void): () => void {
     this.#enrolled.add(listener);
     return () => this.#enrolled.delete(listener);
@@ -102,7 +106,10 @@ export class AgentRegistry {
 }
 
 function statusOf(agent: KnownAgent): AgentStatus {
+  const { hardware } = agent.machine;
   return {
+    ...(hardware && { hardware }),
+    ...(agent.disks.length > 0 && { disks: readableDisks(agent.disks) }),
     biosUuid: agent.biosUuid,
     hostName: agent.machine.hostName,
     osName: agent.machine.osName,
@@ -110,4 +117,12 @@ function statusOf(agent: KnownAgent): AgentStatus {
     ipAddress: agent.ipAddress,
     lastHeartbeatMs: agent.lastHeartbeatMs,
   };
+}
+
+function readableDisks(disks: readonly AgentDisk[]): AgentStatus['disks'] {
+  return disks.flatMap(({ diskId, sizeBytes = 0, sectorBytes, fault }) =>
+    fault !== undefined || sizeBytes === 0
+      ? []
+      : [{ diskId, sizeBytes, ...(sectorBytes !== undefined && { sectorBytes }) }],
+  );
 }

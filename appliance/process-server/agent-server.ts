@@ -52,13 +52,10 @@ export function createAgentServer(options: {
   calls: AgentCalls;
   onBug: (error: unknown) => void;
 }): Server {
-  const { authority, server: own, onBug } = options;
+  const { onBug } = options;
   const server = createServer(
     {
-      key: own.privateKeyPem,
-      cert: own.certificatePem,
-      ca: authority.certificatePem,
-      minVersion: 'TLSv1.3',
+      ...secureContext(options),
       requestCert: true,
       // Enrolment comes without a certificate; every other path demands one below.
       rejectUnauthorized: false,
@@ -74,6 +71,23 @@ export function createAgentServer(options: {
   );
   server.maxConnections = 4_096;
   return server;
+}
+
+/** Shows another certificate from the next connection on. */
+export function showCertificate(
+  server: Server,
+  keys: { authority: CertifiedKey; server: CertifiedKey },
+): void {
+  server.setSecureContext(secureContext(keys));
+}
+
+function secureContext({ authority, server }: { authority: CertifiedKey; server: CertifiedKey }) {
+  return {
+    key: server.privateKeyPem,
+    cert: server.certificatePem,
+    ca: authority.certificatePem,
+    minVersion: 'TLSv1.3',
+  } as const;
 }
 
 type Parts = Parameters<typeof createAgentServer>[0];

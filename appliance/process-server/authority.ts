@@ -27,6 +27,15 @@ export async function ensureAuthority(
     );
   const keptServer = find(join(folder, 'server.json'));
   if (keptServer && !isEnding(keptServer)) return { authority, server: keptServer };
+  return { authority, server: await renewServer(folder, authority, server) };
+}
+
+/** Makes another certificate, with another key, for port 9443. Agents trust the CA, which stays: they notice nothing. */
+export async function renewServer(
+  folder: string,
+  authority: CertifiedKey,
+  server: { applianceId: string },
+): Promise<CertifiedKey> {
   const made = await issueCertificate(authority, {
     commonName: server.applianceId,
     usage: 'server',
@@ -35,7 +44,7 @@ export async function ensureAuthority(
     days: serverDays,
     nowMs: Date.now(),
   });
-  return { authority, server: keep(join(folder, 'server.json'), made) };
+  return keep(join(folder, 'server.json'), made);
 }
 
 /** Agents trust the CA, so that a new server certificate costs them nothing; a new CA would lock them all out. */

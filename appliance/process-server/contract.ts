@@ -55,6 +55,10 @@ export interface ProcessServer {
   /** SHA-256 of the appliance CA's certificate, upper case hex with colons. */
   caFingerprint: string;
   caExpiresAtMs: number;
+  /** Until when the certificate is good that port 9443 shows. */
+  certificateExpiresAtMs(): number;
+  /** Shows another certificate, with another key, from the next connection on; connections that are there go on. */
+  renewCertificate(): Promise<{ fingerprint: string; expiresAtMs: number }>;
   agents(): AgentStatus[];
   health(): Pick<
     ProcessServerHealth,

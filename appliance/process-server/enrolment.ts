@@ -25,10 +25,14 @@ interface OpenChallenge {
   serverNonce: string;
   salt: string;
   expiresAtMs: number;
+  /** What the port showed when it began. */
+  serverCertificatePem: string;
 }
 
 /** Lets mobility agents in that prove the passphrase, and slows down whoever guesses. */
 export class Enrolment {
+  /** What the port shows now: proofs are bound to it. */
+  serverCertificatePem: string;
   readonly #challenges = new Map<string, OpenChallenge>();
   readonly #wrongProofs = new Map<string, { count: number; untilMs: number }>();
   #lastTurn: Promise<unknown> = Promise.resolve();
@@ -47,6 +51,7 @@ export class Enrolment {
     agents: AgentRegistry;
   }) {
     this.#options = options;
+    this.serverCertificatePem = options.serverCertificatePem;
   }
 
   /** @throws DomainError TooManyRequests after several wrong proofs from this address. */
@@ -64,6 +69,7 @@ export class Enrolment {
       serverNonce: randomBytes(32).toString('base64'),
       salt: randomBytes(32).toString('base64'),
       expiresAtMs: nowMs + challengeLifeMs,
+      serverCertificatePem: this.serverCertificatePem,
     };
     this.#challenges.set(challengeId, open);
     return { challengeId, serverNonce: open.serverNonce, salt: open.salt };
@@ -97,7 +103,7 @@ export class Enrolment {
       biosUuid: open.biosUuid,
       agentNonce: open.agentNonce,
       serverNonce: open.serverNonce,
-      serverFingerprint: fingerprintOf(this.#options.serverCertificatePem),
+      serverFingerprint: fingerprintOf(open.serverCertificatePem),
       certificateRequestPem: request.certificateRequestPem,
     };
     if (!proofsEqual(agentProof(key, transcript), request.proof)) throw this.#wrongProof(address);

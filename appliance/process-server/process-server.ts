@@ -4,14 +4,14 @@ import type { Server } from 'node:https';
 import { join } from 'node:path';
 import { X509Certificate } from 'node:crypto';
 import { GiB } from '../../shared/bytes.ts';
-import { fingerprintOf } from '../../shared/certificate.ts';
+import { type CertifiedKey, fingerprintOf } from '../../shared/certificate.ts';
 import { BlobReplicaStore } from '../../shared/replica/blob-replica-store.ts';
 import { FramePool } from '../../shared/replica/frame-pool.ts';
 import type { AgentStatus, ItemProgress } from '../../shared/wire/check-in.ts';
 import type { DiskRef } from '../../shared/wire/command.ts';
 import { AgentRegistry } from './agent-registry.ts';
-import { createAgentServer } from './agent-server.ts';
-import { ensureAuthority } from './authority.ts';
+import { createAgentServer, showCertificate } from './agent-server.ts';
+import { ensureAuthority, renewServer } from './authority.ts';
 import type { Assignment, ProcessServer, ProcessServerOptions } from './contract.ts';
 import { Enrolment } from './enrolment.ts';
 import { ItemBoard } from './item-board.ts';
@@ -58,8 +58,7 @@ export async function startProcessServer(options: ProcessServerOptions): Promise
   const stopTelling = agents.onEnrolled((agent) => onEvent({ kind: 'agent', agent }));
   return {
     port,
-    caFingerprint: fingerprintOf(authority.certificatePem),
-    caExpiresAtMs: new X509Certificate(authority.certificatePem).validToDate.getTime(),
+    ...certificatesOf({ options, authority, enrolment, server }),
     agents: (): AgentStatus[] => agents.list(),
     health: () => healthOf(options.dataFolder, board),
     progress: (): ItemProgress[] => board.progress(),
@@ -79,6 +78,35 @@ export async function startProcessServer(options: ProcessServerOptions): Promise
       store.close();
     },
   };
+}
+
+type Certificates = Pick<
+  ProcessServer,
+  'caFingerprint' | 'caExpiresAtMs' | 'certificateExpiresAtMs' | 'renewCertificate'
+>;
+
+function certificatesOf(parts: {
+  options: ProcessServerOptions;
+  authority: CertifiedKey;
+  enrolment: Enrolment;
+  server: Server;
+}): Certificates {
+  const { options, authority, enrolment } = parts;
+  return {
+    caFingerprint: fingerprintOf(authority.certificatePem),
+    caExpiresAtMs: expiryOf(authority.certificatePem),
+    certificateExpiresAtMs: () => expiryOf(enrolment.serverCertificatePem),
+    renewCertificate: async () => {
+      const made = await renewServer(options.dataFolder, authority, options);
+      showCertificate(parts.server, { authority, server: made });
+      enrolment.serverCertificatePem = made.certificatePem;
+      return { fingerprint: fingerprintOf(made.certificatePem), expiresAtMs: expiryOf(made.certificatePem) };
+    },
+  };
+}
+
+function expiryOf(certificatePem: string): number {
+  return new X509Certificate(certificatePem).validToDate.getTime();
 }
 
 function onBug(error: unknown): void {

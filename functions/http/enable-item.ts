@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { type z } from 'zod';
 import { type VaultRef, childIdOf, namesInId, sameName } from '../../shared/arm/resource-id.ts';
 import { checkResourceName } from '../../shared/arm/resource-name.ts';
-import { claimMachine, getMachine } from '../../shared/discovery/machine.ts';
+import { claimMachine } from '../../shared/discovery/machine.ts';
+import { getMachineNow } from '../../shared/discovery/physical-machine.ts';
 import { containerNameOf, fabricNameOf, getContainer } from '../../shared/fabric/appliance.ts';
 import { DomainError } from '../../shared/fault.ts';
 import { jobIdAt } from '../../shared/job/job-id.ts';
@@ -111,11 +112,7 @@ async function readRequest(
     },
   );
   refuseOtherContainer(names, { fabricName, containerName });
-  const { value: protectable } = await getMachine(table, vault, {
-    fabricName,
-    containerName,
-    protectableItemName,
-  });
+  const protectable = await getMachineNow(table, { vault, applianceId }, protectableItemName);
   return { names, applianceId, policyName, protectable, input: properties.providerSpecificDetails };
 }
 

@@ -163,21 +163,9 @@ const refusals: readonly Refusal[] = [
     operations: [`POST ${fabric}/migratetoaad`],
   },
   {
-    message: 'The certificates of a configuration server are its own: the vault knows only its public keys.',
-    instead:
-      'Renew them there; sslCertExpiryDate of the fabric says when. A server whose keys are lost is purged and set up anew.',
-    operations: [`POST ${fabric}/renewCertificate`],
-  },
-  {
     message: 'A configuration server has one process server, which is part of it.',
     instead: 'Machines can be moved to another process server once several are possible.',
     operations: [`POST ${fabric}/reassociateGateway`],
-  },
-  {
-    message:
-      'A physical machine can not be added by its address yet: its disks are told by a vCenter server only.',
-    instead: 'Protect a machine that a vCenter server or ESXi host of the fabric lists.',
-    operations: [`POST ${container}/discoverProtectableItem`],
   },
   {
     message: 'Private endpoints are not offered.',

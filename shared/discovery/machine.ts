@@ -17,12 +17,17 @@ export const KeptMachine = z.object({
   machine: DiscoveredMachine,
   /** Another machine of the same vCenter has the same BIOS UUID, so an agent can not tell which of them it is on. */
   sharesBiosUuid: z.boolean(),
+  /** Named by a person, not listed by a vCenter server; `machine` holds what the person said. */
+  isPhysical: z.literal(true).exactOptional(),
   /** ARM id of the protected item that protects it. */
   protectedBy: z.string().exactOptional(),
   /** Since when a protected machine is no longer in the inventory; one that is not protected is forgotten at once. */
   vanishedAtMs: z.number().exactOptional(),
 });
 export type KeptMachine = z.infer<typeof KeptMachine>;
+
+/** What stands in the place of a physical machine's BIOS UUID until its agent tells it. */
+export const unknownBiosUuid = '00000000-0000-0000-0000-000000000000';
 
 /** Names of a protectable item's path. */
 export type MachineNames = { fabricName: string; containerName: string; protectableItemName: string };

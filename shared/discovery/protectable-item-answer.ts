@@ -5,7 +5,8 @@ import { containerPath } from '../fabric/appliance.ts';
 import { providerIdOf } from '../fabric/fabric-answer.ts';
 import { type HealthError, healthError } from '../fabric/health-error.ts';
 import { type KeptHeartbeat } from '../fabric/heartbeat.ts';
-import { type KeptMachine, infrastructureIdOf } from './machine.ts';
+import { type KeptMachine, infrastructureIdOf, unknownBiosUuid } from './machine.ts';
+import { seenNow } from './physical-machine.ts';
 import { readinessErrors } from './readiness.ts';
 
 /** A machine as ARM answers it. */
@@ -15,7 +16,8 @@ export function protectableItemAnswer(view: {
   kept: KeptMachine;
   heartbeat: KeptHeartbeat | undefined;
 }): ArmResource<object> {
-  const { vault, applianceId, kept, heartbeat } = view;
+  const { vault, applianceId, heartbeat } = view;
+  const kept = seenNow(view.kept, heartbeat);
   const { machine } = kept;
   const agent = heartbeat?.heartbeat.agents.find(({ biosUuid }) => biosUuid === machine.biosUuid);
   const errors = readinessErrors(kept);
@@ -33,9 +35,9 @@ export function protectableItemAnswer(view: {
       osType: machine.osType,
       agentVersion: agent?.version ?? null,
       ipAddress: machine.ipAddresses[0] ?? '',
-      poweredOn: machine.powerState === 'poweredOn' ? 'On' : 'Off',
+      poweredOn: isOn(kept) ? 'On' : 'Off',
       vCenterInfrastructureId: infrastructureIdOf(applianceId, kept.vCenterName),
-      discoveryType: 'vCenter',
+      discoveryType: kept.isPhysical === true ? 'Physical' : 'vCenter',
       diskDetails: machine.disks.map((disk, at) => ({
         diskId: disk.diskId,
         diskName: disk.label,
@@ -47,6 +49,12 @@ export function protectableItemAnswer(view: {
       validationErrors: errors.map((message): HealthError => readinessHealthError(message, kept)),
     },
   });
+}
+
+/** A physical machine counts as off until its agent is in touch, as the real service shows it. */
+function isOn({ machine, isPhysical }: KeptMachine): boolean {
+  if (isPhysical === true && machine.biosUuid === unknownBiosUuid) return false;
+  return machine.powerState === 'poweredOn';
 }
 
 /** Site Recovery's two words. */

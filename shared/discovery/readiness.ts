@@ -1,6 +1,6 @@
 import { GiB } from '../bytes.ts';
 import { type DiscoveredDisk } from '../wire/discovery.ts';
-import { type KeptMachine } from './machine.ts';
+import { type KeptMachine, unknownBiosUuid } from './machine.ts';
 
 /**
  * Limits of the replication and of the machines it makes in Azure.
@@ -16,7 +16,17 @@ export function readinessErrors(kept: KeptMachine): string[] {
   return [...machineErrors(kept), ...kept.machine.disks.flatMap((disk, at) => diskErrors(disk, at === 0))];
 }
 
-function machineErrors({ machine, sharesBiosUuid, vanishedAtMs }: KeptMachine): string[] {
+/** Of a physical machine nothing is known before its agent tells it. */
+function unknownMachineErrors({ machine }: KeptMachine): string[] {
+  const address = machine.ipAddresses.join(', ');
+  return [
+    `No mobility agent is in touch from ${address}, or several are. Enrol the machine's agent at this configuration server, and start it with its disks.`,
+  ];
+}
+
+function machineErrors(kept: KeptMachine): string[] {
+  const { machine, sharesBiosUuid, vanishedAtMs } = kept;
+  if (kept.isPhysical === true && machine.biosUuid === unknownBiosUuid) return unknownMachineErrors(kept);
   const errors: string[] = [];
   if (vanishedAtMs !== undefined)
     errors.push('The machine is no longer in the inventory of its vCenter server.');
@@ -43,6 +53,8 @@ function diskErrors(disk: DiscoveredDisk, isFirst: boolean): string[] {
   if (disk.capacityBytes === 0) errors.push(`'${disk.label}' is empty.`);
   if (disk.capacityBytes % sectorBytes !== 0)
     errors.push(`The size of '${disk.label}' is not a multiple of 512 bytes.`);
+  if (disk.sectorBytes !== undefined && disk.sectorBytes !== sectorBytes)
+    errors.push(`'${disk.label}' has sectors of ${disk.sectorBytes} bytes; only 512 are possible.`);
   if (disk.capacityBytes > largest) {
     errors.push(
       `'${disk.label}' has ${Math.ceil(disk.capacityBytes / GiB)} GiB; ${largest / GiB} are possible.`,

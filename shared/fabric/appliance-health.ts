@@ -149,10 +149,11 @@ function certificateConditions({ heartbeat }: KeptHeartbeat, nowMs: number): Con
       processServerOnly: false,
       message:
         days < 0
-          ? "The certificate of the configuration server's own authority has expired."
-          : `The certificate of the configuration server's own authority expires in ${days} days.`,
-      causes: 'It was made when the server was set up, and is valid for a limited time.',
-      action: 'Renew it on the configuration server; mobility agents need it to reach the process server.',
+          ? 'A certificate of the configuration server has expired.'
+          : `A certificate of the configuration server expires in ${days} days.`,
+      causes: 'It was made when the server was set up or last renewed, and is valid for a limited time.',
+      action:
+        'Renew it with renewCertificate of the fabric; mobility agents need it to reach the process server.',
     },
   ];
 }

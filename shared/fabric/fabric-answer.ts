@@ -8,7 +8,7 @@ import { errorsOf, isSilent } from './appliance-health.ts';
 import { type KeptWatch } from './appliance-watch.ts';
 import { type HealthError } from './health-error.ts';
 import { type KeptHeartbeat } from './heartbeat.ts';
-import { healthOf, lightsOf } from './load-status.ts';
+import { lightsOf } from './load-status.ts';
 import { versionStatusOf } from './version-status.ts';
 
 /** All that the answers are made of. */
@@ -220,12 +220,11 @@ export function healthErrorsOf(view: ApplianceView): HealthError[] {
   return errorsOf(view, view.watch?.sinceMs ?? {}, 'processServer');
 }
 
-/** Site Recovery's word for the worst there is: of the traffic lights, and of the errors. */
+/** Site Recovery's word for the worst error there is. A traffic light counts once it has been on for 15 minutes. */
 function healthWord(view: ApplianceView): string {
   const errors = healthErrorsOf(view);
   if (errors.some(({ errorLevel }) => errorLevel === 'Error')) return 'Critical';
-  const lights = healthOf(Object.values(lightsOf(view.heartbeat?.heartbeat.processServer ?? idle)));
-  return lights === 'Normal' && errors.length > 0 ? 'Warning' : lights;
+  return errors.length > 0 ? 'Warning' : 'Normal';
 }
 
 function machineOf(view: ApplianceView) {

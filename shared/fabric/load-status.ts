@@ -19,13 +19,6 @@ export function lightsOf(health: ProcessServerHealth): LoadLights {
   return { cpu, memory, space: freeSpace(cacheFree), system: worst([cpu, memory]) };
 }
 
-/** Site Recovery's word for the worst of the lights. */
-export function healthOf(lights: readonly Light[]): 'Normal' | 'Warning' | 'Critical' {
-  const light = worst(lights);
-  if (light === 'Red') return 'Critical';
-  return light === 'Yellow' ? 'Warning' : 'Normal';
-}
-
 function worst(lights: readonly Light[]): Light {
   if (lights.includes('Red')) return 'Red';
   return lights.includes('Yellow') ? 'Yellow' : 'Green';

@@ -26,8 +26,8 @@ const task = (taskId: string, name: string, friendlyName: string): TaskDefinitio
 const updateProviderStates = task('UpdateDraStateTask', 'UpdateDraState', 'Updating the provider states');
 
 /**
- * Every kind of job by Site Recovery's scenario name; ours are CreateRecoveryPoint, UpdateVCenter, DeleteVCenter and
- * RemoveFabric.
+ * Every kind of job by Site Recovery's scenario name; ours are CreateRecoveryPoint, UpdateVCenter, DeleteVCenter,
+ * RemoveFabric, DiscoverProtectableItem and RenewFabricCertificate.
  * Names as the real service's jobs carry them: https://learn.microsoft.com/azure/site-recovery/site-recovery-monitor-and-troubleshoot
  */
 export const scenarios = {
@@ -111,6 +111,26 @@ export const scenarios = {
     targetInstanceType: 'Server',
     cancellable: false,
     tasks: [task('ExportJobsTask', 'ExportJobs', 'Writing the list of jobs')],
+  },
+  DiscoverProtectableItem: {
+    friendlyName: 'Add physical server',
+    targetInstanceType: 'Server',
+    cancellable: false,
+    restartable: true,
+    tasks: [task('DiscoverProtectableItemTask', 'DiscoverProtectableItemTask', 'Adding the physical server')],
+  },
+  RenewFabricCertificate: {
+    friendlyName: 'Renew certificate',
+    targetInstanceType: 'Server',
+    cancellable: false,
+    restartable: true,
+    tasks: [
+      task(
+        'RenewFabricCertificateTask',
+        'RenewFabricCertificateTask',
+        'Renewing the certificate of the process server',
+      ),
+    ],
   },
   DiscoverVCenter: {
     friendlyName: 'Add vCenter server',

@@ -1,6 +1,7 @@
 /** What the Enable replication job checks before it touches anything. */
 import { type VaultRef, childIdOf } from '../arm/resource-id.ts';
-import { claimMachine, getMachine } from '../discovery/machine.ts';
+import { type KeptMachine, claimMachine } from '../discovery/machine.ts';
+import { getMachineNow } from '../discovery/physical-machine.ts';
 import { findAppliance } from '../fabric/appliance.ts';
 import { findHeartbeat } from '../fabric/heartbeat.ts';
 import { DomainError } from '../fault.ts';
@@ -21,7 +22,9 @@ const inTouchForMs = 5 * 60_000;
 export async function checkEnable(table: Table, vault: VaultRef, item: ProtectedItem): Promise<void> {
   await requireMappedPolicy(table, vault, item);
   const names = machineNames(item);
-  const { value: machine } = await getMachine(table, vault, names);
+  const ref = { vault, applianceId: item.applianceId };
+  const machine = await getMachineNow(table, ref, item.machine.protectableItemName);
+  requireSameMachine(item, machine);
   planDisks(machine, {
     disksToInclude: item.disks.map(({ diskId }) => ({
       diskId,
@@ -30,7 +33,18 @@ export async function checkEnable(table: Table, vault: VaultRef, item: Protected
     })),
   });
   await claimMachine(table, vault, { ...names, protectedItemArmId: childIdOf(vault, itemPath(item)) });
-  await requireInTouch(table, { vault, applianceId: item.applianceId }, Date.now());
+  await requireInTouch(table, ref, Date.now());
+}
+
+/** An address can have gone over to another machine. @throws Conflict */
+function requireSameMachine(item: ProtectedItem, now: KeptMachine): void {
+  if (now.isPhysical !== true || now.machine.biosUuid === item.machine.biosUuid) return;
+  throw new DomainError({
+    code: 'Conflict',
+    message: `The mobility agent at the address of '${item.machine.name}' is no longer that of the machine ${item.machine.biosUuid}.`,
+    target: 'protectableItemId',
+    recommendedAction: 'Look which machine has the address, then enable replication again.',
+  });
 }
 
 /**

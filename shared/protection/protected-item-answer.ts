@@ -165,7 +165,7 @@ function machineAnswer({ machine }: ProtectedItem) {
     vhdName: null,
     osDiskId: null,
     azureVMDiskDetails: null,
-    discoveryType: 'vCenter',
+    discoveryType: machine.vCenterName === '' ? 'Physical' : 'vCenter',
     datastores: machine.datastores,
     firmwareType: machine.firmware === 'efi' ? 'UEFI' : 'BIOS',
     azureVmGeneration: machine.firmware === 'efi' ? 'V2' : 'V1',

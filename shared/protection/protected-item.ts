@@ -49,6 +49,7 @@ const ItemMachine = z.object({
   cpus: z.number(),
   memoryMB: z.number(),
   ipAddress: z.string(),
+  /** Empty for a physical machine. */
   vCenterName: z.string(),
   datastores: z.array(z.string()),
   nics: z.array(z.object({ mac: z.string(), network: z.string(), ipAddress: z.string() })),

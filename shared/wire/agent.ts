@@ -37,8 +37,20 @@ export const EnrolmentChallenge = z.object({
 });
 export type EnrolmentChallenge = z.infer<typeof EnrolmentChallenge>;
 
+/** What a machine is made of, as its operating system shows it. */
+export const AgentHardware = z.object({
+  cpus: z.number().int().positive(),
+  memoryMB: z.number().int().positive(),
+  firmware: z.enum(['bios', 'efi']),
+  /** Network cards that have an address. */
+  nics: z.array(z.object({ mac: z.string().max(64), ipAddress: z.string().max(64) })).max(64),
+});
+export type AgentHardware = z.infer<typeof AgentHardware>;
+
 /** What an agent says of its machine. */
 export const AgentMachine = z.object({
+  /** Older agents do not tell. */
+  hardware: AgentHardware.optional(),
   hostName: z.string().max(255),
   osName: z.string().max(255),
   version: z.string().max(64),
@@ -68,6 +80,8 @@ export const AgentDisk = z.object({
   diskId: z.string().min(1).max(200),
   /** Absent when the disk can't be opened; then `fault` says why. */
   sizeBytes: z.number().int().nonnegative().optional(),
+  /** Its logical sectors; absent for an image file, which has none. */
+  sectorBytes: z.number().int().positive().optional(),
   fault: Fault.optional(),
 });
 export type AgentDisk = z.infer<typeof AgentDisk>;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Fault } from '../fault.ts';
-import { CommandResult } from './command.ts';
+import { AgentHardware } from './agent.ts';
+import { CommandResult, DiskRef } from './command.ts';
 import { DiscoveryReport } from './discovery.ts';
 import { PrerequisiteReport } from './prerequisite.ts';
 import { ApplianceMachine } from './registration.ts';
@@ -27,6 +28,13 @@ export type ProcessServerHealth = z.infer<typeof ProcessServerHealth>;
 
 /** A mobility agent as the configuration server last saw it. */
 export const AgentStatus = z.object({
+  /** What its machine is made of; older agents do not tell. */
+  hardware: AgentHardware.optional(),
+  /** The disks it was started with and can read; absent until it was in touch since the appliance started. */
+  disks: z
+    .array(DiskRef.extend({ sectorBytes: z.number().int().positive().optional() }))
+    .max(256)
+    .optional(),
   biosUuid: z.guid(),
   hostName: z.string().max(255),
   ipAddress: z.string().max(64),
@@ -56,7 +64,7 @@ export const Heartbeat = z.object({
       }),
     )
     .max(100),
-  /** Expiry of the appliance's own CA. */
+  /** When the first of its certificates ends: its own CA's, or that of the port that agents come in at. */
   certificateExpiresAtMs: timeMs,
   startedAtMs: timeMs,
 });

@@ -51,6 +51,8 @@ export const CommandBody = z.discriminatedUnion('kind', [
   }),
   /** Stop, forget the data key, drop the item's spool. */
   z.object({ kind: z.literal('stopReplication'), protectedItemId: z.guid() }),
+  /** Show another certificate, with another key, at the port that agents come in at; the appliance's CA stays. */
+  z.object({ kind: z.literal('renewCertificate') }),
   /** Make a point now, outside the schedule. Done when the point is in the replica log. */
   z.object({ kind: z.literal('createRecoveryPoint'), protectedItemId: z.guid() }),
 ]);
@@ -74,6 +76,8 @@ export const CommandResult = z.object({
   fault: Fault.optional(),
   /** createRecoveryPoint: the point's sequence in the replica log. */
   pointSequence: z.number().int().positive().optional(),
+  /** renewCertificate: until when the new one is good. */
+  certificateExpiresAtMs: z.number().int().positive().optional(),
   /** prepareMachine: what the agent says of itself. */
   agentVersion: z.string().max(64).optional(),
   osName: z.string().max(255).optional(),

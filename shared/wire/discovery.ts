@@ -29,6 +29,8 @@ export const DiscoveredDisk = z.object({
   /** As vSphere shows it: 'Hard disk 1'. */
   label: Name,
   capacityBytes: Count,
+  /** Its logical sectors, where somebody told. vSphere does not: its virtual disks have 512 bytes. */
+  sectorBytes: Count.optional(),
   /** '[datastore] folder/name.vmdk'; empty for a backing without a file. */
   backingFile: z.string().max(4096),
   /** vSphere's own uuid of the disk; a few backings have none. */

@@ -28,6 +28,8 @@ type OwnOperation = Route & {
   body?: z.ZodType;
   /** Undefined: 202, as ARM's long-running operations. */
   answer?: z.ZodType;
+  /** 204, once it is done. */
+  answersNothing?: true;
   /** The credential is in the body. */
   anonymous?: true;
 };
@@ -90,6 +92,13 @@ export const ownOperations: readonly OwnOperation[] = [
     answer: ReplicaLogAnswer,
   },
   {
+    method: 'DELETE',
+    route: `${root}/physicalMachines/{protectableItemName}`,
+    operationId: 'deletePhysicalMachine',
+    summary: 'Forgets a physical machine that was named by its address, unless it is protected.',
+    answersNothing: true,
+  },
+  {
     method: 'GET',
     route: `${root}/auditEvents`,
     operationId: 'listAuditEvents',
@@ -149,8 +158,11 @@ function describe(operation: OwnOperation): object {
       requestBody: { required: true, content: { 'application/json': { schema: schemaOf(body, 'input') } } },
     }),
     responses: {
+      ...(operation.answersNothing === true && { 204: { description: 'Done.' } }),
       ...(answer === undefined
-        ? { 202: { description: "Begun; Azure-AsyncOperation and Location tell where to ask, as in ARM's." } }
+        ? operation.answersNothing !== true && {
+            202: { description: "Begun; Azure-AsyncOperation and Location tell where to ask, as in ARM's." },
+          }
         : {
             200: {
               description: 'Done.',

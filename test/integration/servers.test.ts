@@ -223,8 +223,5 @@ describe("a configuration server's day two, through the official clients", () =>
     await expect(
       client.replicationFabrics.beginReassociateGatewayAndWait(vaultName, resourceGroup, fabricName, {}),
     ).rejects.toMatchObject({ code: 'NotSupported' });
-    await expect(
-      client.replicationFabrics.beginRenewCertificateAndWait(vaultName, resourceGroup, fabricName, {}),
-    ).rejects.toMatchObject({ code: 'NotSupported' });
   });
 });

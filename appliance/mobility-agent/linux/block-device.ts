@@ -18,6 +18,8 @@ export interface BlockDevice {
   /** Where the device begins on its disk. */
   startBytes: number;
   sizeBytes: number;
+  /** Its logical sectors: 512, or 4096 on disks that offer nothing smaller. */
+  sectorBytes: number;
   /** Itself, and its partitions when it is a disk. */
   parts: { name: string; number: string; startBytes: number; sizeBytes: number }[];
 }
@@ -54,6 +56,7 @@ export function inspectBlockDevice(path: string): BlockDevice {
     disk: { name: basename(diskFolder), ...splitNumber(readText(diskFolder, 'dev')) },
     startBytes,
     sizeBytes: readSectors(folder, 'size'),
+    sectorBytes: Number(readText(join(diskFolder, 'queue'), 'logical_block_size')),
     parts: [{ name, number, startBytes: 0, sizeBytes: readSectors(folder, 'size') }],
   };
   if (device.sizeBytes === 0) throw unusable(path, 'it has no medium, or no bytes');
