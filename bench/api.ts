@@ -6,13 +6,15 @@ import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, createServer, request as httpRequest } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { ServiceBusClient } from '@azure/service-bus';
-import { applyProgress, progressRows } from '../shared/fabric/progress.ts';
+import { ensureApplianceItem } from '../shared/fabric/appliance-item.ts';
 import { ApplianceCache, openCheckIn } from '../shared/fabric/check-in.ts';
 import { type VaultRef } from '../shared/arm/resource-id.ts';
 import { createPolicy } from '../shared/policy/policy-store.ts';
 import { createMapping } from '../shared/policy/mapping-store.ts';
 import { requestOfTest } from '../shared/protection/item-of-test.ts';
 import { planEnable } from '../shared/protection/plan-enable.ts';
+import { ProgressKeeper } from '../shared/protection/apply-progress.ts';
+import { itemRef, listItemRows } from '../shared/protection/item-row.ts';
 import { insertItem } from '../shared/protection/protected-item-store.ts';
 import { type ProtectedItem } from '../shared/protection/protected-item.ts';
 import { moveAnchor } from '../shared/recovery/recovery-point-store.ts';
@@ -102,15 +104,12 @@ async function seedItems({ table, vault }: Bench, appliance: TestAppliance): Pro
     await insertItem(table, vault, item);
     const newest = { name: randomUUID(), sequence: 1, timeMs: Date.now() };
     const to = { sequence: 1, hash: 'a'.repeat(64), newest, firstPointAtMs: newest.timeMs };
-    await moveAnchor(
-      table,
-      { vault, protectedItemId: item.protectedItemId },
-      { points: [], to, etag: undefined },
-    );
+    await moveAnchor(table, itemRef(vault, item), { points: [], from: undefined, to });
+    await ensureApplianceItem(table, { vault, applianceId }, item);
   });
+  const progress = new ProgressKeeper(table);
   for (let from = 0; from < items.length; from += 100) {
-    await applyProgress(
-      progressRows(table),
+    await progress.apply(
       { vault, applianceId },
       {
         order: { epoch: 1, sequence: from + 1 },
@@ -169,7 +168,6 @@ async function benchReads(bench: Bench, items: readonly ProtectedItem[]) {
 
 async function benchCheckIns(bench: Bench, appliance: TestAppliance, items: readonly ProtectedItem[]) {
   const { table, vault } = bench;
-  const { applianceId } = appliance.registration;
   const total = checkInSeconds * checkInsASecond;
   const messages = await signed(appliance, items, total);
   const { checkIns } = await appliance.tokens();
@@ -183,13 +181,12 @@ async function benchCheckIns(bench: Bench, appliance: TestAppliance, items: read
     if (aheadMs > 0) await new Promise((resolve) => setTimeout(resolve, aheadMs));
   }
   const sentMs = performance.now() - startedAtMs;
-  const range = rowsBelow(vaultPartition(vault), 'progress', applianceId);
-  for (;;) {
-    const { entities } = await table.page(range);
-    const applied = entities.filter(({ v0 }) => /"epoch":2\b/u.test(String(v0)) && isLast(String(v0), total));
-    if (applied.length === items.length) break;
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
+  await until(async () => {
+    const { rows } = await listItemRows(table, vault, {});
+    const isLast = ({ progress }: (typeof rows)[number]) =>
+      progress?.order.epoch === 2 && progress.order.sequence > total - itemCount;
+    return rows.filter(isLast).length === items.length ? true : undefined;
+  });
   const doneMs = performance.now() - startedAtMs;
   await client.close();
   return {
@@ -197,11 +194,6 @@ async function benchCheckIns(bench: Bench, appliance: TestAppliance, items: read
     checkins_behind_seconds: round2((doneMs - sentMs) / 1_000),
     checkin_table_ops: await countOps(bench, messages.slice(0, 500)),
   };
-}
-
-/** Whether a row is of the last round of check-ins. */
-function isLast(row: string, total: number): boolean {
-  return Number(/"sequence":(\d+)/u.exec(row)?.[1]) > total - itemCount;
 }
 
 /** Check-ins of one item's progress each, item after item. */
@@ -255,12 +247,12 @@ async function countOps(
       throw new Error('no claim check was made');
     },
   };
-  const progress = progressRows(table);
+  const progress = new ProgressKeeper(table);
   for (const message of messages) {
     const { applianceId, order, sentAtMs, body } = await openCheckIn(services, message);
     if (body.kind !== 'progress') throw new Error('another kind of check-in');
     const news = { order: { ...order, epoch: order.epoch + 1 }, sentAtMs, items: body.items };
-    await applyProgress(progress, { vault, applianceId }, news);
+    await progress.apply({ vault, applianceId }, news);
   }
   proxy.closeAllConnections();
   proxy.close();

@@ -2,7 +2,6 @@
 import { z } from 'zod';
 import { findAppliance } from '../../shared/fabric/appliance.ts';
 import { ensureApplianceItem } from '../../shared/fabric/appliance-item.ts';
-import { findProgress } from '../../shared/fabric/progress.ts';
 import { DomainError, Fault } from '../../shared/fault.ts';
 import { scheduleOf } from '../../shared/policy/policy.ts';
 import { getPolicy } from '../../shared/policy/policy-store.ts';
@@ -11,7 +10,7 @@ import { getItem, itemNotFound } from '../../shared/protection/protected-item-st
 import { diskRefs, type ProtectedItem } from '../../shared/protection/protected-item.ts';
 import { ensureReplicaContainer } from '../../shared/protection/replica-container.ts';
 import { startCommand } from '../../shared/protection/start-command.ts';
-import { findAnchor } from '../../shared/recovery/recovery-point-store.ts';
+import { findItemRow } from '../../shared/protection/item-row.ts';
 import { activity } from '../edge/activity.ts';
 import { services } from '../services.ts';
 import { checkTarget } from './check-target.ts';
@@ -85,11 +84,9 @@ export const lookForProgress = activity(
   'lookForProgress',
   { input: ItemInput, output: z.object({ begun: z.boolean(), fault: Fault.optional() }) },
   async ({ vault, item }) => {
-    const { table } = services();
-    const [kept, anchor] = await Promise.all([
-      findProgress(table, { vault, applianceId: item.applianceId }, item.protectedItemId),
-      findAnchor(table, { vault, protectedItemId: item.protectedItemId }),
-    ]);
+    const row = await findItemRow(services().table, vault, item);
+    if (row?.item.protectedItemId !== item.protectedItemId) throw itemNotFound(item);
+    const { progress: kept, anchor } = row;
     const fault = kept?.progress.fault;
     return { begun: anchor !== undefined || (kept !== undefined && fault === undefined), fault };
   },

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DomainError } from '../../shared/fault.ts';
+import { itemRef } from '../../shared/protection/item-row.ts';
 import { advanceRecoveryPoints } from '../../shared/recovery/advance.ts';
 import { recoveryPointName } from '../../shared/recovery/recovery-point.ts';
 import { activity } from '../edge/activity.ts';
@@ -12,7 +13,7 @@ export const recordPoint = activity(
   { input: ItemInput.extend({ sequence: z.number() }), output: z.object({ name: z.string() }) },
   async ({ vault, item, sequence }) => {
     const { protectedItemId } = item;
-    const anchor = await advanceRecoveryPoints(services(), { vault, protectedItemId });
+    const anchor = await advanceRecoveryPoints(services(), itemRef(vault, item));
     if (anchor !== undefined && anchor.sequence >= sequence) {
       return { name: recoveryPointName(protectedItemId, sequence) };
     }
@@ -31,8 +32,7 @@ export const requirePoint = activity(
   'requirePoint',
   { input: ItemInput, output: z.void() },
   async ({ vault, item }) => {
-    const ref = { vault, protectedItemId: item.protectedItemId };
-    const anchor = await advanceRecoveryPoints(services(), ref);
+    const anchor = await advanceRecoveryPoints(services(), itemRef(vault, item));
     if (anchor?.newest !== undefined) return;
     throw new DomainError({
       code: 'ReplicaDamaged',

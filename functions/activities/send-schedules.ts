@@ -3,7 +3,7 @@ import { type VaultRef, sameName } from '../../shared/arm/resource-id.ts';
 import { findAppliance } from '../../shared/fabric/appliance.ts';
 import { scheduleOf } from '../../shared/policy/policy.ts';
 import { getPolicy } from '../../shared/policy/policy-store.ts';
-import { listItems } from '../../shared/protection/protected-item-store.ts';
+import { listItemRows } from '../../shared/protection/item-row.ts';
 import { type ProtectedItem } from '../../shared/protection/protected-item.ts';
 import { startCommand } from '../../shared/protection/start-command.ts';
 import { activity } from '../edge/activity.ts';
@@ -29,8 +29,8 @@ export const sendSchedules = activity(
   },
   async ({ vault, policyName, jobId, issuedAtMs, continuation }) => {
     const { table } = services();
-    const page = await listItems(table, vault, { continuation });
-    for (const { value: item } of page.rows) {
+    const page = await listItemRows(table, vault, { continuation });
+    for (const { item } of page.rows) {
       if (!sameName(item.policyName, policyName) || !replicates(item)) continue;
       const commandId = `${jobId}-${item.protectedItemId}`;
       await sendSchedule(vault, item, { commandId, issuedAtMs });

@@ -1,13 +1,11 @@
-/** Protected items as ARM answers them, from all the rows that belong to them. */
+/** Protected items as ARM answers them, from their rows and their servers'. */
 import { type VaultRef } from '../../shared/arm/resource-id.ts';
 import { type Appliance, getContainer, listAppliances } from '../../shared/fabric/appliance.ts';
 import { type KeptHeartbeat, findHeartbeat } from '../../shared/fabric/heartbeat.ts';
-import { findProgress, listProgress } from '../../shared/fabric/progress.ts';
 import { protectedItemAnswer } from '../../shared/protection/protected-item-answer.ts';
-import { getItem, listItems } from '../../shared/protection/protected-item-store.ts';
-import { type ItemNames, type ProtectedItem } from '../../shared/protection/protected-item.ts';
-import { findHealth, listHealth } from '../../shared/event/health-watch.ts';
-import { findAnchor, listAnchors } from '../../shared/recovery/recovery-point-store.ts';
+import { findItemRow, listItemRows } from '../../shared/protection/item-row.ts';
+import { itemNotFound } from '../../shared/protection/protected-item-store.ts';
+import { type ItemNames } from '../../shared/protection/protected-item.ts';
 import { vaultPartition } from '../../shared/store/row-key.ts';
 import { ShortCache } from '../../shared/store/short-cache.ts';
 import { type Call } from '../edge/http-edge.ts';
@@ -21,28 +19,16 @@ const heartbeats = new ShortCache<KeptHeartbeat | undefined>(1_000);
 /** One item, with all that its answer is made of. @throws ResourceNotFound */
 export async function itemAnswer(vault: VaultRef, names: ItemNames) {
   const { table } = services();
-  const item = await getItem(table, vault, names);
-  const appliance = { vault, applianceId: item.applianceId };
-  const { protectedItemId } = item;
+  const row = await findItemRow(table, vault, names);
+  if (row === undefined) throw itemNotFound(names);
+  const { item } = row;
   const key = `${vaultPartition(vault)}/${item.applianceId}`;
-  const [server, heartbeat, progress, anchor, health] = await Promise.all([
+  const [server, heartbeat] = await Promise.all([
     containers.get(key, () => getContainer(table, vault, item)),
-    heartbeats.get(key, () => findHeartbeat(table, appliance)),
-    findProgress(table, appliance, protectedItemId),
-    findAnchor(table, { vault, protectedItemId }),
-    findHealth(table, { vault, kind: 'itemhealth', id: protectedItemId }),
+    heartbeats.get(key, () => findHeartbeat(table, { vault, applianceId: item.applianceId })),
   ]);
   const serverName = server.machine.hostName;
-  return protectedItemAnswer({
-    vault,
-    item,
-    serverName,
-    heartbeat,
-    progress,
-    anchor: anchor?.value,
-    health,
-    nowMs: Date.now(),
-  });
+  return protectedItemAnswer({ ...row, vault, serverName, heartbeat, nowMs: Date.now() });
 }
 
 /** A page of items. What an appliance says of all its items is read once for the page. */
@@ -52,49 +38,36 @@ export async function listAnswer(
   container: { fabricName: string; containerName: string } | undefined,
 ) {
   const { table } = services();
-  const page = await listItems(table, vault, {
+  const page = await listItemRows(table, vault, {
     ...(container !== undefined && { container }),
     continuation: skipTokenOf(call.query),
   });
-  const items = page.rows.map(({ value }) => value);
-  const [told, anchors, health] = await Promise.all([
-    toldByAppliances(vault, items),
-    listAnchors(table, vault),
-    listHealth(table, vault, 'itemhealth'),
-  ]);
+  const servers = await serversOf(
+    vault,
+    page.rows.map(({ item }) => item.applianceId),
+  );
   const nowMs = Date.now();
-  const value = items.map((item) => {
-    const { protectedItemId, applianceId } = item;
-    const of = told.get(applianceId);
-    return protectedItemAnswer({
-      vault,
-      item,
-      serverName: of?.serverName ?? applianceId,
-      heartbeat: of?.heartbeat,
-      progress: of?.progress.get(protectedItemId),
-      anchor: anchors.get(protectedItemId),
-      health: health.get(protectedItemId),
-      nowMs,
-    });
+  const value = page.rows.map((row) => {
+    const { applianceId } = row.item;
+    const server = servers.get(applianceId);
+    const serverName = server?.serverName ?? applianceId;
+    return protectedItemAnswer({ ...row, vault, serverName, heartbeat: server?.heartbeat, nowMs });
   });
   return { value, nextLink: nextLinkOf(call.url, page.continuation) };
 }
 
-async function toldByAppliances(vault: VaultRef, items: readonly ProtectedItem[]) {
+async function serversOf(vault: VaultRef, applianceIds: readonly string[]) {
   const { table } = services();
-  const wanted = new Set(items.map(({ applianceId }) => applianceId));
+  const wanted = new Set(applianceIds);
   const appliances = wanted.size === 0 ? [] : await listAppliances(table, vault);
-  const told = await Promise.all(
+  const servers = await Promise.all(
     appliances
       .filter(({ applianceId }) => wanted.has(applianceId))
       .map(async ({ applianceId, machine }) => {
-        const ref = { vault, applianceId };
-        const [heartbeat, progress] = await Promise.all([
-          findHeartbeat(table, ref),
-          listProgress(table, ref),
-        ]);
-        return [applianceId, { serverName: machine.hostName, heartbeat, progress }] as const;
+        const key = `${vaultPartition(vault)}/${applianceId}`;
+        const heartbeat = await heartbeats.get(key, () => findHeartbeat(table, { vault, applianceId }));
+        return [applianceId, { serverName: machine.hostName, heartbeat }] as const;
       }),
   );
-  return new Map(told);
+  return new Map(servers);
 }

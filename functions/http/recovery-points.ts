@@ -6,6 +6,7 @@ import { isoTime } from '../../shared/iso-time.ts';
 import { getJob } from '../../shared/job/job-store.ts';
 import { affectedObjects } from '../../shared/protection/affected-objects.ts';
 import { findItemWhere, getItem, itemNotFound } from '../../shared/protection/protected-item-store.ts';
+import { itemRef } from '../../shared/protection/item-row.ts';
 import { type ItemNames, type ProtectedItem } from '../../shared/protection/protected-item.ts';
 import { findAnchor, getPoint, listPoints } from '../../shared/recovery/recovery-point-store.ts';
 import { type RecoveryPoint, recoveryPointAnswer } from '../../shared/recovery/recovery-point.ts';
@@ -84,8 +85,9 @@ httpOperation(
   async (call) => {
     const { table } = services();
     const vault = await requireVault(table, vaultOf(call.params));
-    const { protectedItemId } = await findNamed(vault, call.params.name);
-    const ref = { vault, protectedItemId };
+    const item = await findNamed(vault, call.params.name);
+    const { protectedItemId } = item;
+    const ref = itemRef(vault, item);
     const [anchor, page] = await Promise.all([
       findAnchor(table, ref),
       listPoints(table, ref, { continuation: skipTokenOf(call.query) }),
@@ -95,7 +97,7 @@ httpOperation(
       body: {
         protectedItemId,
         containerName: replicaContainerName(protectedItemId),
-        anchor: anchor === undefined ? null : { sequence: anchor.value.sequence, hash: anchor.value.hash },
+        anchor: anchor === undefined ? null : { sequence: anchor.sequence, hash: anchor.hash },
         points: page.rows.map(({ value }) => logPoint(value)),
         nextLink: nextLinkOf(call.url, page.continuation),
       },

@@ -8,7 +8,7 @@ import { ApplianceCache, type OpenedCheckIn, openCheckIn } from '../../shared/fa
 import { checkInQueue } from '../../shared/fabric/appliance-token.ts';
 import { type KeptHeartbeat, applyHeartbeat, heartbeatRows } from '../../shared/fabric/heartbeat.ts';
 import { type LatestRows } from '../../shared/fabric/latest-rows.ts';
-import { type KeptProgress, applyProgress, progressRows } from '../../shared/fabric/progress.ts';
+import { ProgressKeeper } from '../../shared/protection/apply-progress.ts';
 import { CheckInMessage } from '../../shared/wire/check-in.ts';
 import { type CommandResult } from '../../shared/wire/command.ts';
 import { messageEdge } from '../edge/message-edge.ts';
@@ -23,7 +23,7 @@ app.serviceBusQueue('applyCheckIn', {
     const { table } = services();
     kept ??= {
       appliances: new ApplianceCache(table),
-      progress: progressRows(table),
+      progress: new ProgressKeeper(table),
       heartbeats: heartbeatRows(table),
     };
     const { appliances } = kept;
@@ -34,7 +34,7 @@ app.serviceBusQueue('applyCheckIn', {
 /** What the process remembers from one check-in to the next. */
 type Kept = {
   appliances: ApplianceCache;
-  progress: LatestRows<KeptProgress>;
+  progress: ProgressKeeper;
   heartbeats: LatestRows<KeptHeartbeat>;
 };
 
@@ -60,7 +60,7 @@ async function apply(rows: Kept, checkIn: OpenedCheckIn, context: InvocationCont
     case 'discovery':
       return applyDiscovery(table, appliance, { order, vCenterName: body.vCenterName, report: body.report });
     case 'progress':
-      return applyProgress(rows.progress, appliance, { order, sentAtMs, items: body.items });
+      return rows.progress.apply(appliance, { order, sentAtMs, items: body.items });
     case 'recoveryPoint':
       return recordRecoveryPoints(df.getClient(context), {
         ...appliance,

@@ -5,6 +5,7 @@ import { DomainError } from '../../shared/fault.ts';
 import { jobIdAt } from '../../shared/job/job-id.ts';
 import { ensureJob } from '../../shared/job/job-store.ts';
 import { affectedObjects } from '../../shared/protection/affected-objects.ts';
+import { type ItemRef, itemRef } from '../../shared/protection/item-row.ts';
 import { findItem } from '../../shared/protection/protected-item-store.ts';
 import { type ProtectedItem, itemPath } from '../../shared/protection/protected-item.ts';
 import { advanceRecoveryPoints } from '../../shared/recovery/advance.ts';
@@ -30,7 +31,7 @@ export async function recordRecoveryPoints(client: Starter, hint: PointHint): Pr
   const { table } = services();
   const known = await findApplianceItem(table, hint, protectedItemId);
   if (known === undefined) return;
-  const anchor = await advanceOrGone(hint);
+  const anchor = await advanceOrGone(itemRef(vault, known));
   if (anchor?.firstPointAtMs === undefined) return;
   const item = await findItem(table, vault, known);
   if (item?.protectedItemId !== protectedItemId || item.protectedAtMs !== undefined) return;
@@ -59,9 +60,9 @@ async function startFinalize(
   await ensureJob(services().table, vault, start);
 }
 
-async function advanceOrGone(hint: PointHint) {
+async function advanceOrGone(ref: ItemRef) {
   try {
-    return await advanceRecoveryPoints(services(), hint);
+    return await advanceRecoveryPoints(services(), ref);
   } catch (error) {
     if (error instanceof DomainError && error.fault.code === 'ResourceNotFound') return undefined;
     throw error;

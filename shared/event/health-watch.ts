@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { type VaultRef } from '../arm/resource-id.ts';
 import { type HealthError } from '../fabric/health-error.ts';
-import { type RowKey, rowKey, rowsBelow, vaultPartition } from '../store/row-key.ts';
+import { type RowKey, rowKey, vaultPartition } from '../store/row-key.ts';
 import { Rows } from '../store/rows.ts';
 import { type Table } from '../store/table.ts';
 import { keepAlert } from './alert.ts';
@@ -25,11 +25,17 @@ export const KeptHealth = z.object({
 });
 export type KeptHealth = z.infer<typeof KeptHealth>;
 
-/** A thing that is watched: an item by its GUID, a configuration server by its. */
+/** How often it is written down that an item moves: standstill is told of an hour after it, by so much at most later. */
+const movedEveryMs = 5 * 60_000;
+
+/** A thing that is watched, and where what is remembered of it lies. */
 export interface Watched {
   vault: VaultRef;
-  kind: 'itemhealth' | 'serverhealth';
-  id: string;
+  /**
+   * Reads, decides, writes; again when another watch wrote at the same time. Undefined from `change` leaves it as it
+   * is. Answers what is then remembered.
+   */
+  update(change: (kept: KeptHealth | undefined) => KeptHealth | undefined): Promise<KeptHealth | undefined>;
 }
 
 /** What is found at a look. */
@@ -41,30 +47,14 @@ export interface Look {
 /** Who is told of in events. */
 export type EventSubject = Pick<VaultEvent, 'code' | 'type' | 'affected' | 'fabric'> & { what: string };
 
-/** Everything that is remembered of a vault's items or servers, by id. */
-export async function listHealth(
-  table: Table,
-  vault: VaultRef,
-  kind: Watched['kind'],
-): Promise<Map<string, KeptHealth>> {
-  const found = new Map<string, KeptHealth>();
-  const range = rowsBelow(vaultPartition(vault), kind);
-  let continuation: string | undefined;
-  do {
-    const page = await table.page(range, { continuation });
-    const rows = new Rows(table, KeptHealth).decodeAll(page.entities);
-    for (const { key, value } of rows) found.set(key.slice(range.from.length), value);
-    ({ continuation } = page);
-  } while (continuation !== undefined);
-  return found;
+/** A configuration server, by its GUID. What is remembered of it has a row of its own. */
+export function watchedServer(table: Table, vault: VaultRef, applianceId: string): Watched {
+  const rows = new Rows(table, KeptHealth);
+  return { vault, update: (change) => rows.update(serverKey(vault, applianceId), change) };
 }
 
-export async function findHealth(table: Table, watched: Watched): Promise<KeptHealth | undefined> {
-  return (await new Rows(table, KeptHealth).find(healthKey(watched)))?.value;
-}
-
-export function forgetHealth(table: Table, watched: Watched): Promise<void> {
-  return new Rows(table, KeptHealth).delete(healthKey(watched));
+export function forgetServerHealth(table: Table, vault: VaultRef, applianceId: string): Promise<void> {
+  return new Rows(table, KeptHealth).delete(serverKey(vault, applianceId));
 }
 
 /**
@@ -76,8 +66,7 @@ export async function watchHealth(
   watched: Watched,
   seen: { subject: EventSubject; nowMs: number; look: (kept: KeptHealth | undefined) => Look | undefined },
 ): Promise<void> {
-  const rows = new Rows(table, KeptHealth);
-  const kept = await rows.update(healthKey(watched), (kept) => {
+  const kept = await watched.update((kept) => {
     if (kept?.pending !== undefined) return undefined;
     return nextHealth(kept, seen.look(kept), seen);
   });
@@ -85,7 +74,7 @@ export async function watchHealth(
   const { event, alerts } = kept.pending;
   await recordEvent(table, watched.vault, event);
   if (alerts) await keepAlert(table, watched.vault, event);
-  await rows.update(healthKey(watched), (now) => {
+  await watched.update((now) => {
     if (now?.pending?.event.eventId !== event.eventId) return undefined;
     const { pending: _, ...told } = now;
     return told;
@@ -103,7 +92,7 @@ export function nextHealth(
   const codes = [...new Set(look.errors.map(({ errorCode }) => errorCode))].sort();
   const arisen = codes.filter((code) => before[code] === undefined);
   const isChanged = arisen.length > 0 || codes.length !== Object.keys(before).length;
-  if (!isChanged && !hasMoved(kept, look)) return undefined;
+  if (!isChanged && !hasMoved(kept, look, nowMs)) return undefined;
   const next: KeptHealth = {
     sinceMs: Object.fromEntries(codes.map((code) => [code, before[code] ?? nowMs])),
     ...(look.moved !== undefined && { moved: look.moved }),
@@ -114,8 +103,10 @@ export function nextHealth(
   return { ...next, pending: { event, alerts: arisen.length > 0 || codes.length === 0 } };
 }
 
-function hasMoved(kept: KeptHealth | undefined, { moved }: Look): boolean {
-  return moved !== undefined && moved.mark !== kept?.moved?.mark;
+/** Movement alone is written down now and then only: items move all the time. */
+function hasMoved(kept: KeptHealth | undefined, { moved }: Look, nowMs: number): boolean {
+  if (moved === undefined || moved.mark === kept?.moved?.mark) return false;
+  return kept?.moved === undefined || nowMs - kept.moved.atMs >= movedEveryMs;
 }
 
 function eventOf(
@@ -147,6 +138,6 @@ function severityOf(errors: readonly HealthError[]): Severity {
   return errors.some(({ errorLevel }) => errorLevel === 'Error') ? 'Critical' : 'Warning';
 }
 
-function healthKey({ vault, kind, id }: Watched): RowKey {
-  return rowKey(vaultPartition(vault), kind, id);
+function serverKey(vault: VaultRef, applianceId: string): RowKey {
+  return rowKey(vaultPartition(vault), 'serverhealth', applianceId);
 }

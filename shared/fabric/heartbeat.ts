@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { decodeValue } from '../store/entity.ts';
 import { type RowKey, rowKey, vaultPartition } from '../store/row-key.ts';
 import { Rows } from '../store/rows.ts';
 import { type Table } from '../store/table.ts';
@@ -20,7 +21,12 @@ export type KeptHeartbeat = z.infer<typeof KeptHeartbeat>;
 
 /** Where heartbeats are kept, one row an appliance. One for the process: it remembers what it wrote. */
 export function heartbeatRows(table: Table): LatestRows<KeptHeartbeat> {
-  return new LatestRows(table, KeptHeartbeat);
+  return new LatestRows(table, {
+    idOf: () => '',
+    read: (entity) => KeptHeartbeat.parse(decodeValue(entity)),
+    write: (key, value, etag) =>
+      etag === undefined ? { do: 'insert', key, value } : { do: 'replace', key, value, etag },
+  });
 }
 
 /** Keeps a heartbeat unless a later one is there already. */

@@ -7,12 +7,21 @@
  * etag goes with every write, so a row that another instance of the app wrote meanwhile is seen, read again and merged:
  * nothing later is ever overwritten by something earlier.
  */
-import { type z } from 'zod';
 import { DomainError } from '../fault.ts';
 import { type RowKey } from '../store/row-key.ts';
-import { Rows, isLostRace } from '../store/rows.ts';
-import { type RowWrite, type Table, mostWritesAtOnce } from '../store/table.ts';
+import { isLostRace } from '../store/rows.ts';
+import { type Entity, type RowWrite, type Table, mostWritesAtOnce } from '../store/table.ts';
 import { type SenderOrder, isLater } from './sender-order.ts';
+
+/** How news of a kind lie in their rows. */
+export interface LatestShape<T> {
+  /** Tells apart what may come to lie under the same key at different times. */
+  idOf(news: T): string;
+  /** The order of what the row holds, if it holds any; undefined when the row is not that of this news. */
+  read(entity: Entity, news: T): { order: SenderOrder | undefined } | undefined;
+  /** The write that keeps the news in the row of this etag, or in a new row; undefined: it is dropped. */
+  write(key: RowKey, news: T, etag: string | undefined): RowWrite | undefined;
+}
 
 /** A row as it was when it was read or written last; nothing in it: there is no such row. */
 type Known = { order?: SenderOrder | undefined; etag?: string | undefined };
@@ -26,20 +35,21 @@ const mostKnown = 50_000;
 /** Of the rows' JSON in one transaction, which takes 4 MiB with all that is around them. */
 const mostUnitsAtOnce = 1_500_000;
 const mostAttempts = 20;
-/** After a lost race another instance serves the same senders, and what is remembered here is likely to be old. */
+/** After so many lost races in a row others write these rows too, and what is remembered here is likely to be old. */
+const mostLostRaces = 4;
 const readsFirstForMs = 10_000;
 
 export class LatestRows<T extends { order: SenderOrder }> {
   readonly #table: Table;
-  readonly #rows: Rows<T>;
+  readonly #shape: LatestShape<T>;
   readonly #known = new Map<string, Known>();
   /** By partition, what waits for its next transaction; a partition has one transaction at a time. */
   readonly #waiting = new Map<string, Waiting<T>[]>();
-  readonly #readsFirstUntilMs = new Map<string, number>();
+  readonly #races = new Map<string, { lostInARow: number; readsFirstUntilMs: number }>();
 
-  constructor(table: Table, schema: z.ZodType<T>) {
+  constructor(table: Table, shape: LatestShape<T>) {
     this.#table = table;
-    this.#rows = new Rows(table, schema);
+    this.#shape = shape;
   }
 
   /** Resolves when the news, or something later of this row, is in the table. @throws Unavailable */
@@ -58,7 +68,7 @@ export class LatestRows<T extends { order: SenderOrder }> {
 
   async #writeAll(partition: string): Promise<void> {
     const waiting = this.#waiting.get(partition) ?? [];
-    while (waiting.length > 0) await this.#settle(partition, takeTargets(waiting));
+    while (waiting.length > 0) await this.#settle(partition, takeTargets(this.#shape, waiting));
     this.#waiting.delete(partition);
   }
 
@@ -82,17 +92,13 @@ export class LatestRows<T extends { order: SenderOrder }> {
     for (let attempt = 1; ; attempt += 1) {
       try {
         const known = await Promise.all(targets.map((target) => this.#look(target)));
-        await this.#commit(
-          targets.flatMap((target, at) => {
-            const { order, etag } = known[at] ?? {};
-            return order !== undefined && !isLater(target.news.order, order) ? [] : [{ target, etag }];
-          }),
-        );
+        await this.#commit(targets.flatMap((target, at) => this.#dueOf(target, known[at] ?? {})));
+        if (attempt === 1) this.#races.delete(partition);
         return;
       } catch (error) {
         for (const { id } of targets) this.#known.delete(id);
         if (attempt === mostAttempts || !isLostRace(error)) throw error;
-        this.#readsFirstUntilMs.set(partition, Date.now() + readsFirstForMs);
+        this.#noteLostRace(partition);
       }
     }
   }
@@ -103,10 +109,26 @@ export class LatestRows<T extends { order: SenderOrder }> {
     if (known !== undefined) {
       // An order only grows, so what is not later than a remembered one is no news, however old the memory.
       if (known.order !== undefined && !isLater(news.order, known.order)) return known;
-      if ((this.#readsFirstUntilMs.get(key.partition) ?? 0) < Date.now()) return known;
+      if ((this.#races.get(key.partition)?.readsFirstUntilMs ?? 0) < Date.now()) return known;
     }
-    const row = await this.#rows.find(key);
-    return row === undefined ? {} : this.#remember(id, { order: row.value.order, etag: row.etag });
+    const entity = await this.#table.find(key);
+    const held = entity && this.#shape.read(entity, news);
+    return held === undefined ? {} : this.#remember(id, { ...held, etag: entity?.etag });
+  }
+
+  #dueOf(target: Target<T>, { order, etag }: Known): { target: Target<T>; write: RowWrite }[] {
+    if (order !== undefined && !isLater(target.news.order, order)) return [];
+    const write = this.#shape.write(target.key, target.news, etag);
+    return write === undefined ? [] : [{ target, write }];
+  }
+
+  #noteLostRace(partition: string): void {
+    const lostInARow = (this.#races.get(partition)?.lostInARow ?? 0) + 1;
+    const readsFirst = lostInARow >= mostLostRaces;
+    this.#races.set(partition, {
+      lostInARow: readsFirst ? 0 : lostInARow,
+      readsFirstUntilMs: readsFirst ? Date.now() + readsFirstForMs : 0,
+    });
   }
 
   #remember(id: string, known: Known): Known {
@@ -115,11 +137,8 @@ export class LatestRows<T extends { order: SenderOrder }> {
     return known;
   }
 
-  async #commit(due: readonly { target: Target<T>; etag: string | undefined }[]): Promise<void> {
-    const writes = due.map(({ target: { key, news }, etag }): RowWrite =>
-      etag === undefined ? { do: 'insert', key, value: news } : { do: 'replace', key, value: news, etag },
-    );
-    const etags = await this.#table.transact(writes);
+  async #commit(due: readonly { target: Target<T>; write: RowWrite }[]): Promise<void> {
+    const etags = await this.#table.transact(due.map(({ write }) => write));
     for (const [at, { target }] of due.entries()) {
       const etag = etags[at];
       if (etag !== undefined) this.#remember(target.id, { order: target.news.order, etag });
@@ -128,12 +147,15 @@ export class LatestRows<T extends { order: SenderOrder }> {
 }
 
 /** Takes as much as fits in one transaction from the front; several news of one row come down to the latest. */
-function takeTargets<T extends { order: SenderOrder }>(waiting: Waiting<T>[]): Target<T>[] {
+function takeTargets<T extends { order: SenderOrder }>(
+  shape: LatestShape<T>,
+  waiting: Waiting<T>[],
+): Target<T>[] {
   const targets = new Map<string, Target<T>>();
   let units = 0;
   let taken = 0;
   for (const one of waiting) {
-    const id = `${one.key.partition}/${one.key.row}`;
+    const id = `${one.key.partition}/${one.key.row}/${shape.idOf(one.news)}`;
     const target = targets.get(id);
     if (target === undefined) {
       units += JSON.stringify(one.news).length;

@@ -1,7 +1,7 @@
 /** Takes a configuration server out of its vault: its keys, its queue, and all that is remembered of it. */
 import { type VaultRef } from '../arm/resource-id.ts';
 import { type CommandQueues } from '../command/command-queue.ts';
-import { forgetHealth } from '../event/health-watch.ts';
+import { forgetServerHealth } from '../event/health-watch.ts';
 import { DomainError } from '../fault.ts';
 import { deleteRows } from '../store/delete-rows.ts';
 import { rowsBelow, vaultPartition } from '../store/row-key.ts';
@@ -43,7 +43,7 @@ export async function removeAppliance(
   await revokeRegistrationKeys(table, vault, applianceId);
   await services.commandQueues.delete(applianceId);
   await forgetHeartbeat(table, { vault, applianceId });
-  await forgetHealth(table, { vault, kind: 'serverhealth', id: applianceId });
+  await forgetServerHealth(table, vault, applianceId);
   const partition = vaultPartition(vault);
   for (const kind of ['discoveries', 'progress', 'applianceitems', 'commandresults', 'appliancewatch']) {
     await deleteRows(table, rowsBelow(partition, kind, applianceId));

@@ -1,8 +1,6 @@
 import { type VaultRef, childIdOf } from '../arm/resource-id.ts';
 import { releaseMachine } from '../discovery/machine.ts';
 import { removeApplianceItem } from '../fabric/appliance-item.ts';
-import { forgetHealth } from '../event/health-watch.ts';
-import { removeProgress } from '../fabric/progress.ts';
 import { removePoints } from '../recovery/recovery-point-store.ts';
 import { type Table } from '../store/table.ts';
 import { removeItem } from './protected-item-store.ts';
@@ -30,8 +28,6 @@ export async function forgetItem(
   await removeApplianceItem(table, appliance, item.protectedItemId);
   await deleteReplicaContainer(services, item.protectedItemId);
   await removePoints(table, { vault, protectedItemId: item.protectedItemId });
-  await forgetHealth(table, { vault, kind: 'itemhealth', id: item.protectedItemId });
-  await removeProgress(table, appliance, item.protectedItemId);
   await releaseMachine(table, vault, { ...item, protectedItemArmId: childIdOf(vault, itemPath(item)) });
   await removeItem(table, vault, item);
 }

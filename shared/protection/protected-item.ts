@@ -99,7 +99,7 @@ const ItemTarget = z.object({
 });
 export type ItemTarget = z.infer<typeof ItemTarget>;
 
-/** A replication protected item as it lies in its row. What changes every minute lies in rows of its own. */
+/** A replication protected item as it lies in its row. What changes every minute lies beside it (item-row.ts). */
 export const ProtectedItem = z.object({
   /** GUID by which everything but ARM names it; with it the name of its replica log's container. */
   protectedItemId: z.uuid(),

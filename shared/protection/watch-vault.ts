@@ -1,20 +1,24 @@
 /** The RPO watch of one vault: looks at every item and server, and tells of what has changed since the last look. */
 import { type VaultRef } from '../arm/resource-id.ts';
-import { type EventSubject, listHealth, nextHealth, watchHealth } from '../event/health-watch.ts';
+import {
+  type EventSubject,
+  type Watched,
+  nextHealth,
+  watchHealth,
+  watchedServer,
+} from '../event/health-watch.ts';
 import { errorsOf } from '../fabric/appliance-health.ts';
 import { findWatch } from '../fabric/appliance-watch.ts';
 import { type Appliance, fabricNameOf, listAppliances } from '../fabric/appliance.ts';
 import { type HealthError, healthError } from '../fabric/health-error.ts';
 import { type KeptHeartbeat, findHeartbeat } from '../fabric/heartbeat.ts';
-import { listProgress } from '../fabric/progress.ts';
 import { listPolicies } from '../policy/policy-store.ts';
-import { listAnchors } from '../recovery/recovery-point-store.ts';
 import { type Table } from '../store/table.ts';
 import { lookAtItem } from './item-watch.ts';
-import { listItems } from './protected-item-store.ts';
+import { changeItemPart, itemRef, listItemRows } from './item-row.ts';
 import { type ProtectedItem } from './protected-item.ts';
 
-/** Reads a few ranges, however many items there are, and writes only what has changed. */
+/** Reads one range of items, however many there are, and writes only what has changed. */
 export async function watchVault(table: Table, vault: VaultRef, nowMs: number): Promise<void> {
   const appliances = await listAppliances(table, vault);
   for (const appliance of appliances) await watchServer(table, vault, { appliance, nowMs });
@@ -26,35 +30,25 @@ async function watchItems(
   vault: VaultRef,
   { appliances, nowMs }: { appliances: readonly Appliance[]; nowMs: number },
 ): Promise<void> {
-  const [policies, anchors, known, progress] = await Promise.all([
-    listPolicies(table, vault),
-    listAnchors(table, vault),
-    listHealth(table, vault, 'itemhealth'),
-    Promise.all(appliances.map(({ applianceId }) => listProgress(table, { vault, applianceId }))),
-  ]);
+  const policies = await listPolicies(table, vault);
   const thresholds = new Map(
     policies.map(({ name, recoveryPointThresholdInMinutes: minutes }) => [name.toLowerCase(), minutes]),
   );
-  const progressOf = new Map(progress.flatMap((of) => [...of]));
   const serverNames = new Map(appliances.map(({ applianceId, machine }) => [applianceId, machine.hostName]));
   let continuation: string | undefined;
   do {
-    const page = await listItems(table, vault, { continuation });
-    for (const { value: item } of page.rows) {
-      const { protectedItemId } = item;
-      const facts = {
-        progress: progressOf.get(protectedItemId),
-        anchor: anchors.get(protectedItemId),
-        thresholdMinutes: thresholds.get(item.policyName.toLowerCase()),
-        nowMs,
-      };
+    const page = await listItemRows(table, vault, { continuation });
+    for (const { item, progress, anchor, health } of page.rows) {
+      const thresholdMinutes = thresholds.get(item.policyName.toLowerCase());
+      const facts = { progress, anchor, thresholdMinutes, nowMs };
       const subject = subjectOf(item, serverNames.get(item.applianceId));
       const look = (kept: Parameters<typeof lookAtItem>[2]) => lookAtItem(item, facts, kept);
-      const kept = known.get(protectedItemId);
       const isStill =
-        kept?.pending === undefined && nextHealth(kept, look(kept), { subject, nowMs }) === undefined;
+        health?.pending === undefined && nextHealth(health, look(health), { subject, nowMs }) === undefined;
       if (isStill) continue;
-      await watchHealth(table, { vault, kind: 'itemhealth', id: protectedItemId }, { subject, nowMs, look });
+      const ref = itemRef(vault, item);
+      const update: Watched['update'] = (change) => changeItemPart(table, ref, 'health', change);
+      await watchHealth(table, { vault, update }, { subject, nowMs, look });
     }
     ({ continuation } = page);
   } while (continuation !== undefined);
@@ -87,11 +81,8 @@ async function watchServer(
     affected: { id: applianceId, name: machine.hostName },
     fabric: { name: fabricNameOf(applianceId), serverName: machine.hostName },
   };
-  await watchHealth(
-    table,
-    { vault, kind: 'serverhealth', id: applianceId },
-    { subject, nowMs, look: () => ({ errors }) },
-  );
+  const watched = watchedServer(table, vault, applianceId);
+  await watchHealth(table, watched, { subject, nowMs, look: () => ({ errors }) });
 }
 
 /** vCenter servers that the appliance can not list. */

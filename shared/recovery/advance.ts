@@ -1,4 +1,5 @@
 import { DomainError } from '../fault.ts';
+import { type ItemRef } from '../protection/item-row.ts';
 import { type ReplicaVault, containerOf, openDataKey } from '../protection/replica-container.ts';
 import { BlobReplicaStore } from '../replica/blob-replica-store.ts';
 import { type ChainAdvance, advanceChain } from '../replica/chain.ts';
@@ -6,7 +7,7 @@ import { type ChainHead, genesisHead } from '../replica/point.ts';
 import { type Defect } from '../replica/replica-error.ts';
 import { StoreError } from '../replica/replica-store.ts';
 import { type Table } from '../store/table.ts';
-import { type ItemRef, findAnchor, moveAnchor } from './recovery-point-store.ts';
+import { findAnchor, moveAnchor } from './recovery-point-store.ts';
 import { type Anchor, type RecoveryPoint, recoveryPointName } from './recovery-point.ts';
 
 /** Points read at once; with the anchor they fit in one transaction. */
@@ -18,7 +19,7 @@ const mostAttempts = 20;
  * Follows an item's replica log from the anchored end, proves each new point, records it once and moves the anchor.
  * Any order, any repetition and any number of callers at once lead to the same rows. Answers the anchor as it then is;
  * undefined where there is no point yet.
- * @throws Unavailable when Storage can't be reached, ResourceNotFound when the item has no container.
+ * @throws Unavailable when Storage can't be reached, ResourceNotFound when the item is gone or has no container.
  */
 export async function advanceRecoveryPoints(
   services: ReplicaVault & { table: Table },
@@ -31,13 +32,13 @@ export async function advanceRecoveryPoints(
     dataKey: await openDataKey(services, protectedItemId),
   };
   for (let attempt = 1; ; attempt += 1) {
-    const row = await findAnchor(services.table, item);
-    const head: ChainHead = row?.value ?? genesisHead(protectedItemId);
+    const from = await findAnchor(services.table, item);
+    const head: ChainHead = from ?? genesisHead(protectedItemId);
     const advance = await reaching(() => advanceChain(log, head, { maxPoints: pointsAtOnce }));
-    const next = nextAnchor(row?.value, advance, protectedItemId);
-    if (next === undefined) return row?.value;
+    const next = nextAnchor(from, advance, protectedItemId);
+    if (next === undefined) return from;
     try {
-      await moveAnchor(services.table, item, { ...next, etag: row?.etag });
+      await moveAnchor(services.table, item, { ...next, from });
     } catch (error) {
       if (attempt < mostAttempts && lostRace(error)) continue;
       throw error;

@@ -1,52 +1,37 @@
-import { type VaultRef, sameName } from '../arm/resource-id.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { sameName } from '../arm/resource-id.ts';
+import { DomainError } from '../fault.ts';
+import { type ItemRef, type ItemRow, findItemRow, itemKey } from '../protection/item-row.ts';
 import { type RowKey, type RowRange, rowKey, rowsBelow, vaultPartition } from '../store/row-key.ts';
-import { type Row, type RowPage, Rows, notFound } from '../store/rows.ts';
+import { type RowPage, Rows, notFound, updating } from '../store/rows.ts';
 import { type RowWrite, type Table } from '../store/table.ts';
-import { Anchor, RecoveryPoint } from './recovery-point.ts';
+import { type Anchor, RecoveryPoint } from './recovery-point.ts';
 
 /** Whose points. */
-export interface ItemRef {
-  vault: VaultRef;
-  protectedItemId: string;
-}
+export type PointsOf = Pick<ItemRef, 'vault' | 'protectedItemId'>;
 
 const pointKind = 'recoverypoints';
-const anchorKind = 'replicaanchors';
 /** Beyond any sequence of a replica log. */
 const maxSequence = 999_999_999_999;
 /** A transaction takes 100 writes; one is the anchor's. */
 const mostPointsAtOnce = 99;
 
-export function findAnchor(table: Table, item: ItemRef): Promise<Row<Anchor> | undefined> {
-  return new Rows(table, Anchor).find(anchorKey(item));
-}
-
-/** The anchors of all items of a vault, by protected item id. */
-export async function listAnchors(table: Table, vault: VaultRef): Promise<Map<string, Anchor>> {
-  const found = new Map<string, Anchor>();
-  const range = rowsBelow(vaultPartition(vault), anchorKind);
-  let continuation: string | undefined;
-  do {
-    const page = await table.page(range, { continuation });
-    for (const { key, value } of new Rows(table, Anchor).decodeAll(page.entities)) {
-      found.set(key.slice(range.from.length), value);
-    }
-    ({ continuation } = page);
-  } while (continuation !== undefined);
-  return found;
+/** The end of an item's chain. @throws ResourceNotFound when the item is gone */
+export async function findAnchor(table: Table, ref: ItemRef): Promise<Anchor | undefined> {
+  return (await rowOf(table, ref)).anchor;
 }
 
 /** One page of an item's points, newest first. */
 export function listPoints(
   table: Table,
-  item: ItemRef,
+  item: PointsOf,
   page?: { most?: number | undefined; continuation?: string | undefined },
 ): Promise<RowPage<RecoveryPoint>> {
   return new Rows(table, RecoveryPoint).page(pointRange(item), page);
 }
 
 /** @throws ResourceNotFound */
-export async function getPoint(table: Table, item: ItemRef, name: string): Promise<RecoveryPoint> {
+export async function getPoint(table: Table, item: PointsOf, name: string): Promise<RecoveryPoint> {
   const points = await new Rows(table, RecoveryPoint).all(pointRange(item));
   const found = points.find(({ value }) => sameName(value.name, name));
   if (found === undefined) throw notFound(`The recovery point '${name.slice(0, 100)}'`);
@@ -55,44 +40,52 @@ export async function getPoint(table: Table, item: ItemRef, name: string): Promi
 
 /**
  * Moves the anchor and writes the points passed on the way, all or nothing.
- * @throws PreconditionFailed or Conflict when somebody else moved the anchor: read it again and go on from there.
+ * @throws PreconditionFailed when the anchor is no longer `from`: read it again and go on from there; ResourceNotFound
+ * when the item is gone.
  */
 export async function moveAnchor(
   table: Table,
-  item: ItemRef,
-  move: { points: readonly RecoveryPoint[]; to: Anchor; etag: string | undefined },
+  ref: ItemRef,
+  move: { points: readonly RecoveryPoint[]; from: Anchor | undefined; to: Anchor },
 ): Promise<void> {
   if (move.points.length > mostPointsAtOnce) throw new RangeError('too many points for one transaction');
-  const key = anchorKey(item);
-  const writes = move.points.map((value): RowWrite => ({
+  const points = move.points.map((value): RowWrite => ({
     do: 'upsert',
-    key: pointKey(item, value.sequence),
+    key: pointKey(ref, value.sequence),
     value,
   }));
-  const anchor: RowWrite =
-    move.etag === undefined
-      ? { do: 'insert', key, value: move.to }
-      : { do: 'replace', key, value: move.to, etag: move.etag };
-  await table.transact([...writes, anchor]);
+  const isMoved = await updating(async () => {
+    const { anchor, etag } = await rowOf(table, ref);
+    if (!isDeepStrictEqual(anchor, move.from)) return false;
+    const key = itemKey(ref.vault, ref);
+    await table.transact([...points, { do: 'merge', key, parts: { anchor: move.to }, etag }]);
+    return true;
+  });
+  if (isMoved) return;
+  throw new DomainError({
+    code: 'PreconditionFailed',
+    message: `The end of the replica log of '${ref.itemName}' was moved by somebody else in the meantime.`,
+  });
 }
 
-/** Removes an item's points and its anchor. */
-export async function removePoints(table: Table, item: ItemRef): Promise<void> {
+async function rowOf(table: Table, ref: ItemRef): Promise<ItemRow> {
+  const row = await findItemRow(table, ref.vault, ref);
+  if (row?.item.protectedItemId === ref.protectedItemId) return row;
+  throw notFound(`The replication protected item '${ref.itemName}'`);
+}
+
+/** Removes an item's points. Its anchor goes with the item's row. */
+export async function removePoints(table: Table, item: PointsOf): Promise<void> {
   const rows = new Rows(table, RecoveryPoint);
   for (const { value } of await rows.all(pointRange(item))) await rows.delete(pointKey(item, value.sequence));
-  await new Rows(table, Anchor).delete(anchorKey(item));
-}
-
-function anchorKey({ vault, protectedItemId }: ItemRef): RowKey {
-  return rowKey(vaultPartition(vault), anchorKind, protectedItemId);
 }
 
 /** Newest first. */
-function pointKey({ vault, protectedItemId }: ItemRef, sequence: number): RowKey {
+function pointKey({ vault, protectedItemId }: PointsOf, sequence: number): RowKey {
   const order = String(maxSequence - sequence).padStart(12, '0');
   return rowKey(vaultPartition(vault), pointKind, protectedItemId, order);
 }
 
-function pointRange({ vault, protectedItemId }: ItemRef): RowRange {
+function pointRange({ vault, protectedItemId }: PointsOf): RowRange {
   return rowsBelow(vaultPartition(vault), pointKind, protectedItemId);
 }

@@ -82,17 +82,13 @@ export class Rows<T> {
    * and may be given nothing (no such row yet); undefined from it leaves the row as it is.
    */
   async update(key: RowKey, change: (value: T | undefined) => T | undefined): Promise<T | undefined> {
-    for (let attempt = 1; ; attempt += 1) {
+    return updating(async () => {
       const row = await this.find(key);
       const value = change(row?.value);
       if (value === undefined) return row?.value;
-      try {
-        await (row ? this.replace(key, value, row.etag) : this.insert(key, value));
-        return value;
-      } catch (error) {
-        if (attempt === mostAttempts || !isLostRace(error)) throw error;
-      }
-    }
+      await (row ? this.replace(key, value, row.etag) : this.insert(key, value));
+      return value;
+    });
   }
 
   #decode(entity: Entity): Row<T> {
@@ -101,6 +97,17 @@ export class Rows<T> {
 }
 
 const mostAttempts = 20;
+
+/** Runs what reads, decides and writes under an ETag; again when somebody else wrote in between. */
+export async function updating<R>(attempt: () => Promise<R>): Promise<R> {
+  for (let number = 1; ; number += 1) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (number === mostAttempts || !isLostRace(error)) throw error;
+    }
+  }
+}
 
 /** Whether a guarded write failed because somebody else wrote, inserted or deleted the row meanwhile. */
 export function isLostRace(error: unknown): boolean {

@@ -1,16 +1,18 @@
 import { RestError, TableClient, type TransactionAction, odata } from '@azure/data-tables';
 import { DomainError } from '../fault.ts';
-import { encodeValue } from './entity.ts';
+import { encodePart, encodeValue } from './entity.ts';
 import { type RowKey, type RowRange } from './row-key.ts';
 import { isNotFound, storageFault } from './storage-fault.ts';
 
 export type Entity = Record<string, unknown> & { etag: string; rowKey: string };
 
-/** One write. In a transaction a `replace` of a changed row, an `insert` of one that is there and a `delete` of one that is not fail the whole. */
+/** One write. In a transaction a `replace` or `merge` of a changed row, an `insert` of one that is there and a `delete` of one that is not fail the whole. */
 export type RowWrite =
   | { do: 'insert'; key: RowKey; value: unknown }
   | { do: 'replace'; key: RowKey; value: unknown; etag: string }
   | { do: 'upsert'; key: RowKey; value: unknown }
+  /** Of a row that holds several values, replaces these; a part that is undefined is taken out. */
+  | { do: 'merge'; key: RowKey; parts: Record<string, unknown>; etag: string }
   | { do: 'delete'; key: RowKey };
 
 /** Table Storage takes at most 100 writes in one transaction. */
@@ -44,11 +46,12 @@ export class Table {
 
   /** Writes one row; answers its new etag. */
   async write(write: Exclude<RowWrite, { do: 'delete' }>): Promise<string> {
-    const entity = entityOf(write.key, write.value);
+    const entity = entityOf(write);
     const answer = await this.#run(write.key.row, () => {
       if (write.do === 'insert') return this.#client.createEntity(entity);
       if (write.do === 'upsert') return this.#client.upsertEntity(entity, 'Replace');
-      return this.#client.updateEntity(entity, 'Replace', { etag: write.etag });
+      const mode = write.do === 'merge' ? 'Merge' : 'Replace';
+      return this.#client.updateEntity(entity, mode, { etag: write.etag });
     });
     return answer.etag ?? '';
   }
@@ -136,17 +139,18 @@ function isLoopback(connectionString: string): boolean {
 }
 
 function entityOf(
-  key: RowKey,
-  value: unknown,
+  write: Exclude<RowWrite, { do: 'delete' }>,
 ): { partitionKey: string; rowKey: string } & Record<string, string> {
-  return { ...encodeValue(value), partitionKey: key.partition, rowKey: key.row };
+  const { partition: partitionKey, row: rowKey } = write.key;
+  if (write.do !== 'merge') return { ...encodeValue(write.value), partitionKey, rowKey };
+  const parts = Object.entries(write.parts).map(([name, value]) => encodePart(name, value));
+  return { ...Object.assign({}, ...parts), partitionKey, rowKey };
 }
 
 function transactionAction(write: RowWrite): TransactionAction {
-  if (write.do === 'insert') return ['create', entityOf(write.key, write.value)];
-  if (write.do === 'upsert') return ['upsert', entityOf(write.key, write.value), 'Replace'];
-  if (write.do === 'replace') {
-    return ['update', entityOf(write.key, write.value), 'Replace', { etag: write.etag }];
-  }
+  if (write.do === 'insert') return ['create', entityOf(write)];
+  if (write.do === 'upsert') return ['upsert', entityOf(write), 'Replace'];
+  if (write.do === 'replace') return ['update', entityOf(write), 'Replace', { etag: write.etag }];
+  if (write.do === 'merge') return ['update', entityOf(write), 'Merge', { etag: write.etag }];
   return ['delete', { partitionKey: write.key.partition, rowKey: write.key.row }];
 }

@@ -5,13 +5,10 @@ import { listAppliances } from '../fabric/appliance.ts';
 import { viewAppliance } from '../fabric/appliance-view.ts';
 import { type ApplianceView, healthErrorsOf } from '../fabric/fabric-answer.ts';
 import { type HealthError } from '../fabric/health-error.ts';
-import { listProgress } from '../fabric/progress.ts';
 import { isOver } from '../job/job.ts';
 import { listJobs } from '../job/job-store.ts';
 import { replicationErrors } from '../protection/item-health.ts';
-import { listItems } from '../protection/protected-item-store.ts';
-import { type ProtectedItem } from '../protection/protected-item.ts';
-import { findAnchor } from '../recovery/recovery-point-store.ts';
+import { listItemRows } from '../protection/item-row.ts';
 import { type Table } from '../store/table.ts';
 
 /** Something of the vault, by the id that clients correlate it by, and what is wrong with it. */
@@ -31,31 +28,18 @@ export async function checkVault(
     correlationId: view.appliance.applianceId,
     errors: healthErrorsOf(view),
   }));
-  return { views, fabrics, items: await checkItems(table, vault, views) };
+  return { views, fabrics, items: await checkItems(table, vault) };
 }
 
-async function checkItems(table: Table, vault: VaultRef, views: ApplianceView[]): Promise<Checked[]> {
-  const progress = new Map(
-    (
-      await Promise.all(
-        views.map(({ appliance }) => listProgress(table, { vault, applianceId: appliance.applianceId })),
-      )
-    ).flatMap((of) => [...of]),
-  );
-  const check = async (item: ProtectedItem): Promise<Checked> => {
-    const { protectedItemId } = item;
-    const anchor = await findAnchor(table, { vault, protectedItemId });
-    const errors = replicationErrors(item, {
-      progress: progress.get(protectedItemId),
-      anchor: anchor?.value,
-    });
-    return { correlationId: protectedItemId, errors };
-  };
+async function checkItems(table: Table, vault: VaultRef): Promise<Checked[]> {
   const checked: Checked[] = [];
   let continuation: string | undefined;
   do {
-    const page = await listItems(table, vault, { continuation });
-    checked.push(...(await Promise.all(page.rows.map(({ value }) => check(value)))));
+    const page = await listItemRows(table, vault, { continuation });
+    for (const { item, progress, anchor } of page.rows) {
+      const errors = replicationErrors(item, { progress, anchor });
+      checked.push({ correlationId: item.protectedItemId, errors });
+    }
     continuation = page.continuation;
   } while (continuation !== undefined);
   return checked;

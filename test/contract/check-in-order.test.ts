@@ -13,9 +13,8 @@ import {
 } from '../../shared/discovery/machine.ts';
 import { containerNameOf, fabricNameOf } from '../../shared/fabric/appliance.ts';
 import { applyHeartbeat, findHeartbeat, heartbeatRows } from '../../shared/fabric/heartbeat.ts';
-import { applyProgress, findProgress, listProgress, progressRows } from '../../shared/fabric/progress.ts';
 import { Table } from '../../shared/store/table.ts';
-import { type CheckInBody, type ItemProgress } from '../../shared/wire/check-in.ts';
+import { type CheckInBody } from '../../shared/wire/check-in.ts';
 import { discoveredMachine, discovery, heartbeat } from '../integration/test-appliance.ts';
 
 const vault = { subscriptionId: 's', resourceGroup: 'ContosoRG', vaultName: 'ContosoVMVault' };
@@ -80,82 +79,6 @@ describe('check-ins, in any order and any number of times', () => {
       }),
       { numRuns: 20 },
     );
-  });
-
-  it('leave the last progress of each item', async () => {
-    await fc.assert(
-      fc.asyncProperty(deliveries, async (orders) => {
-        const appliance = fresh();
-        const rows = progressRows(table);
-        for (const order of orders) {
-          // Odd check-ins tell of one item, even ones of two.
-          const items = [
-            progress(rank(order), 1),
-            ...(order.sequence % 2 === 0 ? [progress(rank(order), 2)] : []),
-          ];
-          await applyProgress(rows, appliance, { order, sentAtMs: 0, items });
-        }
-        const kept = await listProgress(table, appliance);
-        const even = orders.filter(({ sequence }) => sequence % 2 === 0);
-        expect(kept.size).toBe(even.length > 0 ? 2 : 1);
-        const first = await findProgress(table, appliance, progress(1, 1).protectedItemId);
-        expect(first?.progress.cycle).toBe(rank(lastOf(orders)));
-        const second = kept.get(progress(1, 2).protectedItemId);
-        expect(second?.progress.cycle).toBe(even.length > 0 ? rank(lastOf(even)) : undefined);
-      }),
-      { numRuns: 20 },
-    );
-  });
-
-  it('leave the last progress though several instances of the app apply them at the same time', async () => {
-    await fc.assert(
-      fc.asyncProperty(deliveries, fc.infiniteStream(fc.nat(2)), async (orders, turns) => {
-        const appliance = fresh();
-        const instances = [progressRows(table), progressRows(table), progressRows(table)];
-        await Promise.all(
-          orders.map((order) => {
-            const items = [1, 2, 3].map((item) => progress(rank(order), item));
-            return applyProgress(instances[turns.next().value ?? 0]!, appliance, {
-              order,
-              sentAtMs: 0,
-              items,
-            });
-          }),
-        );
-        const kept = [...(await listProgress(table, appliance)).values()];
-        expect(kept.map(({ progress: { cycle } }) => cycle)).toEqual(Array(3).fill(rank(lastOf(orders))));
-      }),
-      { numRuns: 20 },
-    );
-  });
-
-  it('are in the table when they are acknowledged, however many come at once', async () => {
-    const appliance = fresh();
-    const rows = progressRows(table);
-    await Promise.all(
-      Array.from({ length: 500 }, async (_, at) => {
-        const item = 1 + (at % 250);
-        const order = { epoch: 1, sequence: at + 1 };
-        await applyProgress(rows, appliance, { order, sentAtMs: 0, items: [progress(at + 1, item)] });
-        const kept = await findProgress(table, appliance, progress(1, item).protectedItemId);
-        expect(kept?.progress.cycle).toBeGreaterThanOrEqual(at + 1);
-      }),
-    );
-  });
-
-  it('fail alone when they can not be written', async () => {
-    const appliance = fresh();
-    const rows = progressRows(table);
-    const order = { epoch: 1, sequence: 1 };
-    const disks = [{ diskId: 'x'.repeat(600_000), totalBytes: 1, processedBytes: 1 }];
-    const outcomes = await Promise.allSettled(
-      [1, 2, 3].map((item) => {
-        const items = [{ ...progress(1, item), ...(item === 2 && { disks }) }];
-        return applyProgress(rows, appliance, { order, sentAtMs: 0, items });
-      }),
-    );
-    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
-    expect((await listProgress(table, appliance)).size).toBe(2);
   });
 
   it("leave the last report's machines", async () => {
@@ -263,18 +186,6 @@ function reportOf(order: { epoch: number; sequence: number }) {
 
 function rank(order: { epoch: number; sequence: number }): number {
   return order.epoch * 100 + order.sequence;
-}
-
-function progress(at: number, item: number): ItemProgress {
-  return {
-    protectedItemId: `00000000-0000-4000-8000-${String(item).padStart(12, '0')}`,
-    phase: 'Delta',
-    cycle: at,
-    disks: [],
-    uploadedBytes: 0,
-    bytesPerSecond: 0,
-    startedAtMs: 0,
-  };
 }
 
 /** Which machines a report has: follows from its number, so that every report differs. */

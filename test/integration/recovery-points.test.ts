@@ -11,6 +11,9 @@ import {
   ensureReplicaContainer,
   openDataKey,
 } from '../../shared/protection/replica-container.ts';
+import { itemRef } from '../../shared/protection/item-row.ts';
+import { itemOfTest } from '../../shared/protection/item-of-test.ts';
+import { insertItem, removeItem } from '../../shared/protection/protected-item-store.ts';
 import { advanceRecoveryPoints } from '../../shared/recovery/advance.ts';
 import {
   findAnchor,
@@ -48,9 +51,11 @@ describe('recovery points', () => {
   });
 
   async function newItem() {
-    const item = { vault, protectedItemId: randomUUID() };
-    await ensureReplicaContainer(services, item.protectedItemId);
-    return item;
+    const protectedItemId = randomUUID();
+    const item = { ...itemOfTest, protectedItemId, itemName: protectedItemId };
+    await insertItem(services.table, vault, item);
+    await ensureReplicaContainer(services, protectedItemId);
+    return itemRef(vault, item);
   }
 
   /** Writes points after `head`, as the item's appliance would. */
@@ -145,9 +150,12 @@ describe('recovery points', () => {
     for (let times = 0; times < 2; times += 1) {
       await deleteReplicaContainer(services, item.protectedItemId);
       await removePoints(services.table, item);
+      await removeItem(services.table, vault, item);
     }
     expect(await sequences(item)).toEqual([]);
-    expect(await findAnchor(services.table, item)).toBeUndefined();
+    await expect(findAnchor(services.table, item)).rejects.toMatchObject({
+      fault: { code: 'ResourceNotFound' },
+    });
     await expect(advanceRecoveryPoints(services, item)).rejects.toMatchObject({
       fault: { code: 'ResourceNotFound' },
     });

@@ -11,13 +11,13 @@ import { type VaultRef } from '../../shared/arm/resource-id.ts';
 import { type AlertWays, sendAlerts } from '../../shared/event/alert.ts';
 import { type VaultEvent } from '../../shared/event/event.ts';
 import { findEvents } from '../../shared/event/event-store.ts';
-import { findHealth } from '../../shared/event/health-watch.ts';
 import { tellByEmail } from '../../shared/event/tell-email.ts';
 import { tellByWebhook } from '../../shared/event/tell-webhook.ts';
 import { createPolicy } from '../../shared/policy/policy-store.ts';
 import { requestOfTest } from '../../shared/protection/item-of-test.ts';
 import { watchedErrors } from '../../shared/protection/item-watch.ts';
 import { planEnable } from '../../shared/protection/plan-enable.ts';
+import { findItemRow, itemRef } from '../../shared/protection/item-row.ts';
 import { insertItem } from '../../shared/protection/protected-item-store.ts';
 import { type ProtectedItem } from '../../shared/protection/protected-item.ts';
 import { watchVault } from '../../shared/protection/watch-vault.ts';
@@ -131,14 +131,14 @@ describe('the RPO watch', () => {
     sequence: number,
     timeMs: number,
   ): Promise<void> {
-    const ref = { vault, protectedItemId: item.protectedItemId };
+    const ref = itemRef(vault, item);
     const to = {
       sequence,
       hash: String(sequence),
       newest: { name: randomUUID(), sequence, timeMs },
       firstPointAtMs: start,
     };
-    await moveAnchor(table, ref, { points: [], to, etag: (await findAnchor(table, ref))?.etag });
+    await moveAnchor(table, ref, { points: [], to, from: await findAnchor(table, ref) });
   }
 
   async function eventsOf(vault: VaultRef): Promise<VaultEvent[]> {
@@ -164,8 +164,8 @@ describe('the RPO watch', () => {
     ]);
     expect(mails).toHaveLength(1);
     expect(mails[0]).toContain('[Critical]');
-    const kept = await findHealth(table, { vault, kind: 'itemhealth', id: item.protectedItemId });
-    expect(watchedErrors(item, kept)).toMatchObject([
+    const row = await findItemRow(table, vault, item);
+    expect(watchedErrors(item, row?.health)).toMatchObject([
       { errorCode: 'RpoThresholdExceeded', errorLevel: 'Error' },
     ]);
 
