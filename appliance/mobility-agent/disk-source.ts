@@ -4,7 +4,7 @@ import type { ChangedRun } from './read-worker.ts';
 export interface Piece {
   offsetBytes: number;
   lengthBytes: number;
-  /** Valid until `release`. */
+  /** Valid until `release`. A run that is packed has its zstd frame here in place of its own bytes. */
   bytes: Buffer;
   hashes: Uint8Array;
   runs: ChangedRun[];

@@ -1,5 +1,6 @@
 import { MiB } from '../../shared/bytes.ts';
 import type { Fault } from '../../shared/fault.ts';
+import { free } from '../../shared/replica/free.ts';
 import { HASH_BLOCK_BYTES, HASH_BYTES } from '../../shared/replica/hash-blocks.ts';
 import {
   agentProtocol,
@@ -12,6 +13,7 @@ import {
 import type { BlockMap } from './block-map.ts';
 import type { Connection } from './connection.ts';
 import type { Piece } from './disk-source.ts';
+import type { ChangedRun } from './read-worker.ts';
 
 const bodyBytes = 4 * MiB;
 const bodiesAtOnce = 3;
@@ -40,6 +42,8 @@ export type BlockNotes = Pick<BlockMap, 'forget' | 'write' | 'clear'>;
 /** Extents that will travel together. */
 interface Body {
   buffers: Uint8Array[];
+  /** Those of them that are nobody else's. */
+  copies: Uint8Array[];
   bytes: number;
   extents: number;
   /** Notes in the maps what has arrived. */
@@ -67,20 +71,20 @@ export class ExtentSender {
 
   /** Takes a piece's changed runs, and releases it as soon as its bytes are no longer needed. Waits while enough is on its way. */
   async send(diskIndex: number, piece: Piece, map: BlockNotes): Promise<void> {
-    const changedBytes = piece.runs.reduce((sum, run) => sum + (run.zero ? 0 : run.lengthBytes), 0);
+    const sentBytes = piece.runs.reduce((sum, run) => sum + sentBytesOf(run), 0);
     // A piece with little to send is copied from: held until the answer, few changes could keep all pieces.
-    const isHeld = changedBytes * 2 > piece.lengthBytes;
+    const isHeld = sentBytes * 3 > piece.lengthBytes;
     for (const run of piece.runs) {
       const offsetBytes = piece.offsetBytes + run.startBytes;
-      const { zero, lengthBytes } = run;
+      const { zero, lengthBytes, packedBytes } = run;
       map.forget(offsetBytes, lengthBytes);
-      const header = { diskIndex, zero, lengthBytes, offsetBytes };
+      const header = { diskIndex, zero, packedBytes, lengthBytes, offsetBytes };
       if (zero) {
         this.#addZeros(header, map);
         continue;
       }
       const hashes = hashesOf(piece, run);
-      const view = piece.bytes.subarray(run.startBytes, run.startBytes + lengthBytes);
+      const view = piece.bytes.subarray(run.startBytes, run.startBytes + sentBytesOf(run));
       this.#add(header, { data: view, isHeld, onAcknowledged: () => map.write(offsetBytes, hashes) });
     }
     if (isHeld) this.#body.release.push(piece.release);
@@ -128,6 +132,7 @@ export class ExtentSender {
     writeExtentHeader(bytes, 0, header);
     if (!extent.isHeld) data.copy(bytes, extentHeaderBytes);
     body.buffers.push(bytes);
+    body.copies.push(bytes);
     if (extent.isHeld) body.buffers.push(data);
     body.bytes += extentHeaderBytes + data.length;
     body.extents += 1;
@@ -149,6 +154,7 @@ export class ExtentSender {
       .finally(() => {
         this.#running.delete(running);
         for (const release of body.release) release();
+        for (const bytes of body.copies) free(bytes);
       });
     this.#running.add(running);
   }
@@ -176,7 +182,11 @@ export class ExtentSender {
 }
 
 function emptyBody(): Body {
-  return { buffers: [], bytes: 0, extents: 0, acknowledged: [], release: [] };
+  return { buffers: [], copies: [], bytes: 0, extents: 0, acknowledged: [], release: [] };
+}
+
+function sentBytesOf({ zero, lengthBytes, packedBytes }: ChangedRun): number {
+  return zero ? 0 : packedBytes || lengthBytes;
 }
 
 function hashesOf(piece: Piece, run: Piece['runs'][number]): Uint8Array {

@@ -1,7 +1,8 @@
-import { array, assert, boolean, constantFrom, integer, property, record, uint8Array } from 'fast-check';
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { array, assert, constantFrom, integer, property, record, uint8Array } from 'fast-check';
 import { expect, test } from 'vitest';
 import { DomainError } from '../../shared/fault.ts';
-import { extentHeaderBytes, writeExtentHeader } from '../../shared/wire/agent.ts';
+import { extentHeaderBytes, writeExtentHeader, type ExtentHeader } from '../../shared/wire/agent.ts';
 import { ExtentParser, type ReceivedExtent } from './extent-parser.ts';
 
 const disks = [
@@ -11,15 +12,19 @@ const disks = [
 
 const Extent = record({
   diskIndex: constantFrom(0, 1),
-  zero: boolean(),
+  kind: constantFrom('zero', 'packed', 'plain'),
   sectors: integer({ min: 1, max: 2 }),
   sector: integer({ min: 0, max: 2 }),
   fill: integer({ min: 0, max: 255 }),
-}).map(({ sectors, sector, ...rest }) => ({
-  ...rest,
-  lengthBytes: sectors * 512,
-  offsetBytes: sector * 512,
-}));
+}).map(({ sectors, sector, kind, fill, diskIndex }) => {
+  const lengthBytes = sectors * 512;
+  const plain = Buffer.alloc(lengthBytes, fill);
+  const packed = zstdCompressSync(plain);
+  const body = { zero: Buffer.alloc(0), packed, plain }[kind];
+  const packedBytes = kind === 'packed' ? packed.length : 0;
+  const header = { diskIndex, zero: kind === 'zero', lengthBytes, offsetBytes: sector * 512, packedBytes };
+  return { header, body, fill: kind === 'zero' ? undefined : fill };
+});
 
 test('finds the same extents however the body is cut', () => {
   const bodies = array(Extent, { maxLength: 12 });
@@ -35,8 +40,8 @@ test('finds the same extents however the body is cut', () => {
         at += size;
       }
       parser.end();
-      expect(found.map(({ data, ...header }) => ({ ...header, fill: data?.[0] }))).toEqual(
-        extents.map(({ fill, ...header }) => ({ ...header, fill: header.zero ? undefined : fill })),
+      expect(found.map(({ data, ...header }) => ({ header, fill: fillOf(header, data) }))).toEqual(
+        extents.map(({ header, fill }) => ({ header, fill })),
       );
     }),
   );
@@ -53,16 +58,14 @@ test('refuses any rubbish without more memory than one extent', () => {
   );
 });
 
-function encode(extent: {
-  fill: number;
-  zero: boolean;
-  lengthBytes: number;
-  offsetBytes: number;
-  diskIndex: number;
-}): Buffer {
-  const header = Buffer.alloc(extentHeaderBytes);
-  writeExtentHeader(header, 0, extent);
-  return extent.zero ? header : Buffer.concat([header, Buffer.alloc(extent.lengthBytes, extent.fill)]);
+function encode({ header, body }: { header: ExtentHeader; body: Buffer }): Buffer {
+  const bytes = Buffer.alloc(extentHeaderBytes);
+  writeExtentHeader(bytes, 0, header);
+  return Buffer.concat([bytes, body]);
+}
+
+function fillOf({ packedBytes }: ExtentHeader, data: Uint8Array | undefined): number | undefined {
+  return data && (packedBytes > 0 ? zstdDecompressSync(data) : data)[0];
 }
 
 function outcomeOf(parser: ExtentParser, bytes: Buffer): string {

@@ -1,4 +1,5 @@
 import { DomainError } from '../../shared/fault.ts';
+import { unpackedBytes } from '../../shared/replica/frame.ts';
 import {
   extentHeaderBytes,
   extentLimits,
@@ -8,7 +9,7 @@ import {
 import { takeBuffer } from './extent-buffers.ts';
 import type { DiskRef } from '../../shared/wire/command.ts';
 
-/** One extent of a body; `data` is nobody else's until it is given back, and absent for zeros. */
+/** One extent of a body; `data` (packed where the header says so) is nobody else's until it is given back, and absent for zeros. */
 export interface ReceivedExtent extends ExtentHeader {
   data: Uint8Array | undefined;
 }
@@ -57,7 +58,7 @@ export class ExtentParser {
       else
         this.#current = {
           header,
-          data: takeBuffer(header.lengthBytes),
+          data: takeBuffer(header.packedBytes || header.lengthBytes),
           filled: 0,
         };
     }
@@ -72,6 +73,9 @@ export class ExtentParser {
     current.filled += taken;
     if (current.filled === current.data.length) {
       this.#current = undefined;
+      const { packedBytes, lengthBytes } = current.header;
+      if (packedBytes > 0 && unpackedBytes(current.data) !== lengthBytes)
+        throw malformed(`what is packed is not a zstd frame of ${lengthBytes} bytes`);
       this.#onExtent({ ...current.header, data: current.data });
     }
     return taken;
@@ -89,6 +93,9 @@ export class ExtentParser {
     }
     if (!header.zero && lengthBytes > extentLimits.extentBytes) {
       throw malformed(`an extent has ${lengthBytes} bytes, more than ${extentLimits.extentBytes}`);
+    }
+    if (header.packedBytes > 0 && (header.zero || header.packedBytes >= lengthBytes)) {
+      throw malformed(`an extent of ${lengthBytes} bytes is packed into ${header.packedBytes}`);
     }
   }
 }

@@ -5,7 +5,7 @@ import { MiB } from '../../shared/bytes.ts';
 import { DomainError } from '../../shared/fault.ts';
 import type { FramePool } from '../../shared/replica/frame-pool.ts';
 import { free } from '../../shared/replica/free.ts';
-import { sealZeroFrame } from '../../shared/replica/frame.ts';
+import { sealZeroFrame, type ExtentPlace, type FrameSlot } from '../../shared/replica/frame.ts';
 import { recoverSegment } from '../../shared/replica/recover-segment.ts';
 import { openFileSink } from '../../shared/replica/segment-sink.ts';
 import { SegmentWriter, type SealedSegment } from '../../shared/replica/segment-writer.ts';
@@ -237,11 +237,24 @@ export class ItemLog {
   async #append(writer: SegmentWriter, extent: ReceivedExtent): Promise<void> {
     const slot = writer.reserve();
     const place = { disk: extent.diskIndex, offsetBytes: extent.offsetBytes };
-    const frame = extent.data
-      ? await this.#options.pool.seal(slot, { ...place, data: extent.data })
+    const { data } = extent;
+    const frame = data
+      ? await this.#sealData(slot, place, { ...extent, data })
       : sealZeroFrame(slot, { ...place, lengthBytes: extent.lengthBytes });
     await writer.append(frame);
     free(frame);
+  }
+
+  #sealData(
+    slot: FrameSlot,
+    place: ExtentPlace,
+    extent: ReceivedExtent & { data: Uint8Array },
+  ): Promise<Buffer> {
+    const { pool } = this.#options;
+    const { data, lengthBytes, packedBytes } = extent;
+    return packedBytes > 0
+      ? pool.sealPacked(slot, { ...place, lengthBytes, packed: data })
+      : pool.seal(slot, { ...place, data });
   }
 
   #failed(error: unknown): DomainError {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { KiB } from '../bytes.ts';
-import { openFrame, sealFrame } from './frame.ts';
-import type { Extent, FrameSlot } from './frame.ts';
+import { openFrame, sealFrame, sealPackedFrame } from './frame.ts';
+import type { Extent, FrameSlot, PackedExtent } from './frame.ts';
 import { hashBlocks } from './hash-blocks.ts';
 
 /** Files are read in pieces of this size. */
@@ -11,6 +11,7 @@ const PIECE = Buffer.allocUnsafeSlow(256 * KiB);
 /** What a thread of the pool can do. */
 export type FrameJob =
   | { kind: 'seal'; slot: FrameSlot; extent: Extent }
+  | { kind: 'sealPacked'; slot: FrameSlot; extent: PackedExtent }
   | { kind: 'open'; slot: Omit<FrameSlot, 'number'>; frame: Uint8Array }
   | { kind: 'hash'; data: Uint8Array }
   | { kind: 'digest'; path: string };
@@ -20,6 +21,7 @@ export type FrameJobResult = { id: number; bytes: Uint8Array<ArrayBuffer> } | { 
 /** Runs a job. The result has an ArrayBuffer of its own, so that it can be transferred. */
 export function runFrameJob(job: FrameJob): Uint8Array<ArrayBuffer> {
   if (job.kind === 'seal') return owned(sealFrame(job.slot, job.extent));
+  if (job.kind === 'sealPacked') return owned(sealPackedFrame(job.slot, job.extent));
   if (job.kind === 'open') return owned(openFrame(job.slot, job.frame));
   if (job.kind === 'hash') return owned(hashBlocks(job.data));
   return owned(digestFile(job.path));
@@ -47,6 +49,7 @@ function digestFile(path: string): Buffer {
 export function inputOf(job: FrameJob): Uint8Array | undefined {
   if (job.kind === 'digest') return undefined;
   if (job.kind === 'seal') return job.extent.data;
+  if (job.kind === 'sealPacked') return job.extent.packed;
   return job.kind === 'open' ? job.frame : job.data;
 }
 

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { Extent, FrameSlot } from './frame.ts';
+import type { Extent, FrameSlot, PackedExtent } from './frame.ts';
 import type { FrameJob, FrameJobResult } from './frame-job.ts';
 import type { FileDigest } from './segment-writer.ts';
 
@@ -47,6 +47,12 @@ export class FramePool {
   seal(slot: FrameSlot, extent: Extent): Promise<Buffer> {
     const data = handOver(extent.data);
     return this.#run({ kind: 'seal', slot, extent: { ...extent, data } }, data);
+  }
+
+  /** `sealPackedFrame` in a thread. */
+  sealPacked(slot: FrameSlot, extent: PackedExtent): Promise<Buffer> {
+    const packed = handOver(extent.packed);
+    return this.#run({ kind: 'sealPacked', slot, extent: { ...extent, packed } }, packed);
   }
 
   /** `openFrame` in a thread. */

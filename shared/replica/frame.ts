@@ -27,6 +27,8 @@ const NONCE_BYTES = 12;
 /** zstd must save a sixteenth, or the extent is stored: reading it back is then faster. */
 const WORTHWHILE = 15 / 16;
 const ZSTD_SLACK_BYTES = 1024;
+const ZSTD_MAGIC = 0xfd_2f_b5_28;
+const ZSTD_HEADER_BYTES_AT_MOST = 18;
 const ZSTD = { [constants.ZSTD_c_compressionLevel]: 1 };
 const ZEROS = Buffer.alloc(64 * 1024);
 
@@ -59,6 +61,12 @@ export interface Extent extends ExtentPlace {
   data: Uint8Array;
 }
 
+/** An extent whose bytes are one zstd frame, as `packData` makes it. */
+export interface PackedExtent extends ExtentPlace {
+  lengthBytes: number;
+  packed: Uint8Array;
+}
+
 /** Whether every byte is zero. Runs at memory speed. */
 export function isZero(data: Uint8Array): boolean {
   for (let at = 0; at < data.length; at += ZEROS.length) {
@@ -73,13 +81,50 @@ export function sealFrame(slot: FrameSlot, extent: Extent): Buffer {
   checkExtent(extent, extent.data.length, MAX_FRAME_DATA_BYTES);
   if (isZero(extent.data)) return sealZeroFrame(slot, { ...extent, lengthBytes: extent.data.length });
   const size = extent.data.length;
-  const chunkSize = size + Math.ceil(size / 128) + ZSTD_SLACK_BYTES; // one chunk, whatever the bytes are
-  const packed = zstdCompressSync(extent.data, { params: ZSTD, chunkSize });
-  const pays = packed.length <= size * WORTHWHILE;
-  const encoding = pays ? ENCODING.zstd : ENCODING.stored;
-  const frame = seal(slot, { ...headerOf(slot, extent, size), encoding }, pays ? packed : extent.data);
-  free(packed);
+  const packed = packData(extent.data);
+  const encoding = packed ? ENCODING.zstd : ENCODING.stored;
+  const frame = seal(slot, { ...headerOf(slot, extent, size), encoding }, packed ?? extent.data);
+  if (packed) free(packed);
   return frame;
+}
+
+/** Compresses an extent's bytes as a frame has them: one zstd frame; undefined where that does not pay. */
+export function packData(data: Uint8Array): Buffer | undefined {
+  const chunkSize = data.length + Math.ceil(data.length / 128) + ZSTD_SLACK_BYTES; // one chunk, whatever the bytes are
+  const packed = zstdCompressSync(data, { params: ZSTD, chunkSize });
+  if (packed.length <= data.length * WORTHWHILE) return packed;
+  free(packed);
+  return undefined;
+}
+
+/**
+ * Seals an extent whose bytes were packed by `packData` elsewhere. They are not unpacked to look at them.
+ *
+ * @throws RangeError where they are not the beginning of a zstd frame of so many bytes
+ */
+export function sealPackedFrame(slot: FrameSlot, extent: PackedExtent): Buffer {
+  const { lengthBytes, packed } = extent;
+  checkExtent(extent, lengthBytes, MAX_FRAME_DATA_BYTES);
+  if (unpackedBytes(packed) !== lengthBytes || packed.length >= lengthBytes)
+    throw new RangeError(`an extent is not packed as a zstd frame of ${lengthBytes} bytes`);
+  return seal(slot, { ...headerOf(slot, extent, lengthBytes), encoding: ENCODING.zstd }, packed);
+}
+
+/**
+ * What a zstd frame says that it unpacks to; undefined where it is none, or does not say.
+ * https://github.com/facebook/zstd/blob/dev/doc/zstd_compression_format.md#zstandard-frames
+ */
+export function unpackedBytes(packed: Uint8Array): number | undefined {
+  const bytes = asBuffer(packed);
+  if (bytes.length < ZSTD_HEADER_BYTES_AT_MOST || bytes.readUInt32LE(0) !== ZSTD_MAGIC) return undefined;
+  const descriptor = bytes.readUInt8(4);
+  const isSingleSegment = (descriptor & 0x20) !== 0;
+  const dictionaryBytes = [0, 1, 2, 4][descriptor & 0x03] ?? 0;
+  const at = 5 + (isSingleSegment ? 0 : 1) + dictionaryBytes;
+  const sizeCode = descriptor >> 6;
+  if (sizeCode === 0) return isSingleSegment ? bytes.readUInt8(at) : undefined;
+  if (sizeCode === 1) return bytes.readUInt16LE(at) + 256;
+  return sizeCode === 2 ? bytes.readUInt32LE(at) : undefined; // 8 bytes: longer than any extent
 }
 
 /** Seals an extent that is known to be zeros, of any length up to 2 TiB. */

@@ -150,14 +150,18 @@ export const CycleAnswer = z.discriminatedUnion('state', [
 export type CycleAnswer = z.infer<typeof CycleAnswer>;
 
 /** How an agent's extents are framed in a body, little-endian, one after the other. */
-export const extentHeaderBytes = 16;
+export const extentHeaderBytes = 20;
 /** The longest extent, and the longest body, that a process server takes. */
 export const extentLimits = { extentBytes: 1024 * 1024, bodyBytes: 64 * 1024 * 1024 } as const;
 
-/** One extent's header: u16 disk index in the cycle's list, u16 flags (1: zeros, no bytes follow), u32 length, u64 offset. */
+/**
+ * One extent's header: u16 disk index in the cycle's list, u16 flags (1: zeros, no bytes follow), u32 length, u64 offset,
+ * u32 packed length: 0 when the extent's bytes follow as they are, else that of the zstd frame that follows instead.
+ */
 export interface ExtentHeader {
   diskIndex: number;
   zero: boolean;
+  packedBytes: number;
   lengthBytes: number;
   offsetBytes: number;
 }
@@ -203,6 +207,7 @@ export function writeExtentHeader(target: Buffer, at: number, header: ExtentHead
   target.writeUInt16LE(header.zero ? 1 : 0, at + 2);
   target.writeUInt32LE(header.lengthBytes, at + 4);
   target.writeBigUInt64LE(BigInt(header.offsetBytes), at + 8);
+  target.writeUInt32LE(header.packedBytes, at + 16);
 }
 
 /** Reads an extent's header; what it says is not yet checked against the disks. */
@@ -212,5 +217,6 @@ export function readExtentHeader(source: Buffer, at: number): ExtentHeader {
     zero: (source.readUInt16LE(at + 2) & 1) === 1,
     lengthBytes: source.readUInt32LE(at + 4),
     offsetBytes: Number(source.readBigUInt64LE(at + 8)),
+    packedBytes: source.readUInt32LE(at + 16),
   };
 }

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { Connection } from '../../appliance/mobility-agent/connection.ts';
@@ -66,11 +67,14 @@ function send(buffers: Uint8Array[], headers: Record<string, string> = {}): Prom
 
 function extent(header: Partial<ExtentHeader>, data: Buffer = Buffer.alloc(0)): Buffer {
   const bytes = Buffer.alloc(extentHeaderBytes);
-  writeExtentHeader(bytes, 0, { diskIndex: 0, zero: false, lengthBytes: 512, offsetBytes: 0, ...header });
+  const usual = { diskIndex: 0, zero: false, lengthBytes: 512, offsetBytes: 0, packedBytes: 0 };
+  writeExtentHeader(bytes, 0, { ...usual, ...header });
   return Buffer.concat([bytes, data]);
 }
 
 const refused = (code: string): object => ({ fault: expect.objectContaining({ code }) as object });
+
+const packedZeros = zstdCompressSync(Buffer.alloc(8_192));
 
 describe('a body of extents', () => {
   test.each<[string, Buffer]>([
@@ -79,6 +83,13 @@ describe('a body of extents', () => {
     ["over the disk's end", extent({ offsetBytes: 4 * MiB - 512, lengthBytes: 1024 }, randomBytes(1024))],
     ['with zeros without end', extent({ zero: true, lengthBytes: 0xffff_fe00 })],
     ['at an offset beyond what a number holds', extent({ offsetBytes: 2 ** 63 }, randomBytes(512))],
+    ['packed into more than it is', extent({ packedBytes: 512 }, randomBytes(512))],
+    ['packed as something else than zstd', extent({ packedBytes: 100 }, randomBytes(100))],
+    [
+      'packed of another length than it says',
+      extent({ packedBytes: packedZeros.length, lengthBytes: 4_096 }, packedZeros),
+    ],
+    ['of zeros that are packed', extent({ zero: true, packedBytes: packedZeros.length }, packedZeros)],
     ['that is not of whole sectors', extent({ offsetBytes: 100 }, randomBytes(512))],
     ['with an extent of no bytes', extent({ lengthBytes: 0 })],
     ['with an extent of 2 MiB', extent({ lengthBytes: 2 * MiB }, randomBytes(2 * MiB))],

@@ -121,7 +121,7 @@ function pieceOf({ offsetBytes, lengthBytes }: Extent, bytes: Buffer): Piece {
     lengthBytes,
     bytes: zero ? Buffer.alloc(0) : Buffer.from(bytes),
     hashes: new Uint8Array(0),
-    runs: [{ startBytes: 0, lengthBytes, zero }],
+    runs: [{ startBytes: 0, lengthBytes, zero, packedBytes: 0 }],
     release: () => {},
   };
 }
