@@ -6,7 +6,7 @@ import type { Consistency } from '../../shared/wire/agent.ts';
 import { writePoint } from '../../shared/replica/chain.ts';
 import { FileTarget } from '../../shared/replica/file-target.ts';
 import { FolderReplicaStore } from '../../shared/replica/folder-replica-store.ts';
-import { sealFrame, sealZeroFrame } from '../../shared/replica/frame.ts';
+import { sealFrame, sealPackedFrame, sealZeroFrame } from '../../shared/replica/frame.ts';
 import { HASH_BLOCK_BYTES, HASH_BYTES } from '../../shared/replica/hash-blocks.ts';
 import { generateDataKey } from '../../shared/replica/keys.ts';
 import { genesisHead, type ChainHead, type PointDisk } from '../../shared/replica/point.ts';
@@ -60,7 +60,7 @@ export class ReplicaRecorder implements PieceSink {
   };
 
   async send(disk: number, piece: Piece): Promise<void> {
-    for (const { startBytes, lengthBytes, zero } of piece.runs) {
+    for (const { startBytes, lengthBytes, zero, packedBytes } of piece.runs) {
       const offsetBytes = piece.offsetBytes + startBytes;
       const writer = await this.#writer();
       if (zero) {
@@ -68,6 +68,11 @@ export class ReplicaRecorder implements PieceSink {
         continue;
       }
       this.#sentBytes += lengthBytes;
+      if (packedBytes > 0) {
+        const packed = piece.bytes.subarray(startBytes, startBytes + packedBytes);
+        await writer.append(sealPackedFrame(writer.reserve(), { disk, offsetBytes, lengthBytes, packed }));
+        continue;
+      }
       for (let at = 0; at < lengthBytes; at += frameBytes) {
         const data = piece.bytes.subarray(
           startBytes + at,
