@@ -34,7 +34,10 @@ export interface CommandRunnerParts {
 }
 
 /** What a command adds to 'succeeded'. */
-type Details = Pick<CommandResult, 'pointSequence' | 'agentVersion' | 'osName' | 'certificateExpiresAtMs'>;
+type Details = Pick<
+  CommandResult,
+  'pointSequence' | 'resyncRequest' | 'agentVersion' | 'osName' | 'certificateExpiresAtMs'
+>;
 
 interface Running {
   subject: string;
@@ -153,6 +156,8 @@ export class CommandRunner {
         const { expiresAtMs } = await processServer.renewCertificate();
         return { certificateExpiresAtMs: expiresAtMs };
       }
+      case 'resynchronize':
+        return processServer.resynchronize(body.protectedItemId);
       case 'createRecoveryPoint':
         break;
     }

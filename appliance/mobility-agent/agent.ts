@@ -256,12 +256,13 @@ export class MobilityAgent {
   /** Both schedules ask for a point; whether applications are prepared for it is decided when it is made. */
   #dueAtMs(item: AssignedItem): number {
     const { known } = this.#stateOf(item.protectedItemId);
-    const { crashConsistentMinutes, appConsistentMinutes, pointRequest } = item;
+    const { crashConsistentMinutes, appConsistentMinutes, pointRequest, resyncRequest } = item;
     const everyMinutes = Math.min(
       ...[crashConsistentMinutes, appConsistentMinutes].filter((minutes) => minutes > 0),
     );
-    const isAsked = pointRequest > known.answeredRequest || this.#doubted.has(item.protectedItemId);
-    const isDue = known.open !== undefined || known.basePoint === 0 || isAsked;
+    const isAsked = pointRequest > known.answeredRequest || resyncRequest > known.answeredResync;
+    const isDoubted = this.#doubted.has(item.protectedItemId) || hasOtherDisks(item, known);
+    const isDue = known.open !== undefined || known.basePoint === 0 || isAsked || isDoubted;
     const scheduledAtMs = isDue ? 0 : known.lastPointAtMs + everyMinutes * minuteMs;
     return Math.max(scheduledAtMs, this.#retries.get(item.protectedItemId)?.atMs ?? 0);
   }
@@ -296,6 +297,13 @@ export class MobilityAgent {
     if (!this.#stop.signal.aborted) await Promise.race([woken, pause]);
     rested.abort();
   }
+}
+
+/** A disk came or went since the last point. */
+function hasOtherDisks(item: AssignedItem, { baseDisks }: ItemState['known']): boolean {
+  return (
+    item.disks.map(({ diskId }) => diskId).join('\n') !== baseDisks.map(({ diskId }) => diskId).join('\n')
+  );
 }
 
 function listItems(dataFolder: string): string[] {

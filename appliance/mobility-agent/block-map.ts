@@ -46,11 +46,19 @@ export class BlockMap {
     return new BlockMap(file);
   }
 
-  /** Makes the file anew, as a copy of another map. */
-  static createCopy(path: string, source: string, sizeBytes: number): BlockMap {
+  /**
+   * Makes the file anew, as a copy of the map of the same disk when it had another size: of what it grew by nothing is
+   * in the replica, and that reads as zeros.
+   *
+   * @throws DamagedMap
+   */
+  static createCopy(path: string, source: string, size: { fromBytes: number; toBytes: number }): BlockMap {
+    const { fromBytes, toBytes } = size;
     rmSync(path, { force: true });
     copyFileSync(source, path, constants.COPYFILE_FICLONE);
-    return BlockMap.open(path, sizeBytes);
+    const map = BlockMap.open(path, fromBytes);
+    if (toBytes > fromBytes) map.#grow(fromBytes, toBytes);
+    return map;
   }
 
   /** The hashes of the blocks of a range that begins on a block's edge. */
@@ -69,6 +77,12 @@ export class BlockMap {
     this.#fill(offsetBytes, lengthBytes, unknown);
   }
 
+  /** Forgets the blocks that a range touches. */
+  forgetAround(offsetBytes: number, lengthBytes: number): void {
+    const first = Math.floor(offsetBytes / blockBytes) * blockBytes;
+    this.forget(first, offsetBytes + lengthBytes - first);
+  }
+
   /** Notes that the blocks of a range are zeros. */
   clear(offsetBytes: number, lengthBytes: number): void {
     this.#fill(offsetBytes, lengthBytes, 0);
@@ -80,6 +94,13 @@ export class BlockMap {
 
   close(): void {
     closeSync(this.#file);
+  }
+
+  /** The block in which the disk ended before has a hash of fewer bytes than it has now, which only zeros survive. */
+  #grow(fromBytes: number, toBytes: number): void {
+    ftruncateSync(this.#file, mapBytes(toBytes));
+    const last = Math.floor(fromBytes / blockBytes) * blockBytes;
+    if (last < fromBytes && this.read(last, 1).some((byte) => byte !== 0)) this.forget(last, 1);
   }
 
   #fill(offsetBytes: number, lengthBytes: number, value: number): void {

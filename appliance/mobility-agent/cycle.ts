@@ -8,9 +8,11 @@ import {
   type Consistency,
   type CycleProgress,
   type CycleRequest,
+  type DiskRange,
 } from '../../shared/wire/agent.ts';
 import type { BlockMap } from './block-map.ts';
 import type { Connection } from './connection.ts';
+import { shrunkDisk } from '../../shared/wire/shrunk-disk.ts';
 import type { DiskSource } from './disk-source.ts';
 import type { OpenDisks } from './disks.ts';
 import { ExtentSender } from './extent-sender.ts';
@@ -58,9 +60,11 @@ export interface MadePoint {
 export async function runCycle(parts: CycleParts): Promise<MadePoint> {
   const { connection, item, state, signal, onStall } = parts;
   const devices = liveDevices(parts.sources);
-  const open = state.openCycle(item.pointRequest);
+  const { pointRequest, resyncRequest } = item;
+  const disks = parts.sources.map(({ diskId, sizeBytes }) => ({ diskId, sizeBytes }));
+  const open = state.openCycle({ pointRequest, resyncRequest, disks });
   const path = `${agentProtocol.path}/items/${item.protectedItemId}/cycles`;
-  const body = cycleRequest(item, open, state);
+  const body = cycleRequest(open, state);
   const answer = await connection.persist({ path, body, answer: CycleAnswer, signal }, onStall);
   if (answer.state === 'unknownCycle' || answer.state === 'baseMismatch') {
     if (answer.state === 'unknownCycle') state.dropCycle();
@@ -73,10 +77,11 @@ export async function runCycle(parts: CycleParts): Promise<MadePoint> {
     tellCommitted(devices, open.cycleId);
     return { pointSequence: answer.pointSequence, consistency: undefined, changedBytes: undefined };
   }
-  const maps = state.workingMaps(item.disks, answer.lastPoint === 0);
+  const { lastPoint, lost } = answer;
+  const maps = state.workingMaps({ isEmpty: lastPoint === 0, lost });
   try {
     const captured = await (devices
-      ? captureDevices(parts, devices, open, maps)
+      ? captureDevices({ ...parts, lost }, devices, open, maps)
       : capture(parts, open, maps));
     for (const map of maps) map.flush();
     const { live, ...told } = captured;
@@ -100,13 +105,14 @@ function tellCommitted(devices: LinuxBlockDevice[] = [], cycleId: string): void 
   for (const { tracker } of devices) tracker.committed(cycleId);
 }
 
-function cycleRequest(item: AssignedItem, open: OpenCycle, { known }: ItemState): CycleRequest {
+function cycleRequest(open: OpenCycle, { known }: ItemState): CycleRequest {
   return {
     cycleId: open.cycleId,
     resumes: open.bootId !== undefined,
     basePoint: known.basePoint,
     ...(known.baseCycleId === undefined ? {} : { baseCycleId: known.baseCycleId }),
-    disks: item.disks,
+    disks: open.disks,
+    resyncRequest: open.resyncRequest,
   };
 }
 
@@ -142,17 +148,19 @@ async function settledStamps({ sources, signal }: CycleParts): Promise<string[]>
 
 /** Brings the replica to one moment of devices that are in use. */
 async function captureDevices(
-  parts: CycleParts,
+  parts: CycleParts & { lost: readonly DiskRange[] },
   devices: LinuxBlockDevice[],
   open: OpenCycle,
   maps: BlockMap[],
 ): Promise<Captured> {
   const { live: policy, onFrozen, onProgress } = parts;
+  const { known } = parts.state;
   const { sender, progress, signal } = startSending(parts, open.cycleId);
   const captured = await captureLive({
     devices,
     cycleId: open.cycleId,
-    base: parts.state.known.baseCycleId,
+    base: open.resyncRequest > known.answeredResync ? undefined : known.baseCycleId,
+    lost: parts.lost,
     known: (at, offsetBytes, lengthBytes) => mapOf(maps, at).read(offsetBytes, lengthBytes),
     sink: sinkOf(sender, devices, maps),
     ...(policy.hooks ? { hooks: policy.hooks } : {}),
@@ -193,9 +201,9 @@ function startSending(
   parts: CycleParts,
   cycleId: string,
 ): { sender: ExtentSender; progress: CycleProgress; signal: AbortSignal } {
-  const { connection, item, onStall } = parts;
+  const { connection, item, sources, onStall } = parts;
   const progress: CycleProgress = {
-    disks: item.disks.map(({ diskId, sizeBytes }) => ({ diskId, totalBytes: sizeBytes, processedBytes: 0 })),
+    disks: sources.map(({ diskId, sizeBytes }) => ({ diskId, totalBytes: sizeBytes, processedBytes: 0 })),
   };
   const failed = new AbortController();
   const signal = AbortSignal.any([parts.signal, failed.signal]);
@@ -217,21 +225,24 @@ function mapOf(maps: readonly BlockMap[], diskIndex: number): BlockMap {
   return map;
 }
 
-/** @throws DomainError RemoteFailure when a disk that the item has is not among the agent's, can't be used, or has another size */
+/**
+ * The item's disks as sources. One that has grown is taken as it is.
+ *
+ * @throws DomainError RemoteFailure when a disk is not among the agent's or can't be used; NotSupported when it has shrunk
+ */
 export function sourcesOf(item: AssignedItem, { reports, sources }: OpenDisks): DiskSource[] {
   return item.disks.map(({ diskId, sizeBytes }) => {
     const source = sources.get(diskId);
-    if (source?.sizeBytes === sizeBytes) return source;
+    if (source && source.sizeBytes >= sizeBytes) return source;
     const fault = reports.find((report) => report.diskId === diskId)?.fault;
     if (fault) throw new DomainError({ ...fault, target: diskId });
+    if (source) throw shrunkDisk(source, sizeBytes);
     throw new DomainError({
       code: 'RemoteFailure',
-      message: source
-        ? `The disk ${diskId} (${source.path}) has ${source.sizeBytes} bytes; it was protected with ${sizeBytes}.`
-        : `The disk ${diskId} is protected, and this agent was started without it.`,
+      message: `The disk ${diskId} is protected, and this agent was started without it.`,
       target: diskId,
       recommendedAction:
-        "Start the agent with '--disk ID=PATH' for every protected disk, at its protected size.",
+        "Start the agent with '--disk ID=PATH' for every protected disk, or remove the disk from the replication.",
     });
   });
 }

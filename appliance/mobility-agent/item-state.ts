@@ -1,15 +1,22 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { writeSecretFile } from '../../shared/secret-file.ts';
 import { syncFolder } from '../../shared/sync-folder.ts';
-import type { DiskRef } from '../../shared/wire/command.ts';
+import type { DiskRange } from '../../shared/wire/agent.ts';
+import { DiskRef } from '../../shared/wire/command.ts';
+import { shrunkDisk } from '../../shared/wire/shrunk-disk.ts';
 import { BlockMap, DamagedMap } from './block-map.ts';
 
 const OpenCycle = z.object({
   cycleId: z.uuid(),
   pointRequest: z.number().int().nonnegative(),
+  /** The newest request for a resynchronization that it answers. */
+  resyncRequest: z.number().int().nonnegative(),
+  /** As they were when it began: with others, another one begins. */
+  disks: z.array(DiskRef),
   /**
    * Which start of the machine wrote the cycle's maps; after another, unsynced writes may be missing in them.
    * Absent until there are maps: before anything is sent.
@@ -23,17 +30,31 @@ const State = z.object({
   /** The last point, and the cycle that made it: its maps are what the next cycle compares with. 0: there is none. */
   basePoint: z.number().int().nonnegative(),
   baseCycleId: z.uuid().optional(),
+  /** The disks of that point. */
+  baseDisks: z.array(DiskRef),
   /** When that point was taken. */
   lastPointAtMs: z.number().int().nonnegative(),
   /** Points made since the agent knows of the item. */
   points: z.number().int().nonnegative(),
   /** The newest request for a point that was answered. */
   answeredRequest: z.number().int().nonnegative(),
+  /** The newest request for a resynchronization that is done. */
+  answeredResync: z.number().int().nonnegative(),
   open: OpenCycle.optional(),
 });
 type State = z.infer<typeof State>;
 
-const nothingKnown: State = { basePoint: 0, lastPointAtMs: 0, points: 0, answeredRequest: 0 };
+const nothingKnown: State = {
+  basePoint: 0,
+  baseDisks: [],
+  lastPointAtMs: 0,
+  points: 0,
+  answeredRequest: 0,
+  answeredResync: 0,
+};
+
+/** What a cycle is to do. */
+type CyclePlan = Pick<OpenCycle, 'pointRequest' | 'resyncRequest' | 'disks'>;
 
 /**
  * What an agent remembers of one protected item: which blocks the replica has. Losing it costs a full resend, never
@@ -55,10 +76,11 @@ export class ItemState {
   }
 
   /** The cycle to go on with, or a new one, decided before the process server hears of it. */
-  openCycle(pointRequest: number): OpenCycle {
+  openCycle(plan: CyclePlan): OpenCycle {
     const { open } = this.#state;
-    if (open && (open.bootId === undefined || open.bootId === readBootId())) return open;
-    const fresh: OpenCycle = { cycleId: randomUUID(), pointRequest };
+    const isWhole = open?.bootId === undefined || open.bootId === readBootId();
+    if (open && isWhole && isDeepStrictEqual(open.disks, plan.disks)) return open;
+    const fresh: OpenCycle = { cycleId: randomUUID(), ...plan };
     this.#save({ ...this.#state, open: fresh });
     return fresh;
   }
@@ -66,35 +88,46 @@ export class ItemState {
   /**
    * Maps to compare with in the open cycle: those of an earlier run of it, or fresh ones.
    *
-   * @param replicaIsEmpty nothing was ever written to the replica, so that its blocks are zeros
+   * @param replica `isEmpty`: nothing was ever written to it, so that its blocks are zeros; `lost`: what it has no longer
    * @throws DamagedMap; then the next cycle sends everything
    */
-  workingMaps(disks: readonly DiskRef[], replicaIsEmpty: boolean): BlockMap[] {
+  workingMaps(replica: { isEmpty: boolean; lost: readonly DiskRange[] }): BlockMap[] {
     try {
-      return this.#workingMaps(disks, replicaIsEmpty);
+      return this.#workingMaps(replica);
     } catch (error) {
       if (error instanceof DamagedMap) this.reset();
       throw error;
     }
   }
 
-  #workingMaps(disks: readonly DiskRef[], replicaIsEmpty: boolean): BlockMap[] {
-    const { open, baseCycleId } = this.#state;
+  #workingMaps({ isEmpty, lost }: { isEmpty: boolean; lost: readonly DiskRange[] }): BlockMap[] {
+    const { open } = this.#state;
     if (!open) throw new Error('No cycle is open.');
-    if (open.bootId !== undefined) {
-      return disks.map((disk) => BlockMap.open(this.#path(disk, open.cycleId), disk.sizeBytes));
-    }
-    const maps = disks.map((disk) => {
-      const path = this.#path(disk, open.cycleId);
-      const base = baseCycleId === undefined ? undefined : this.#path(disk, baseCycleId);
-      if (base !== undefined && existsSync(base)) return BlockMap.createCopy(path, base, disk.sizeBytes);
-      const map = BlockMap.createEmpty(path, disk.sizeBytes);
-      // A replica that was written to may hold anything: every block is sent, zeros too.
-      if (base !== undefined || !replicaIsEmpty) map.forget(0, disk.sizeBytes);
-      return map;
-    });
+    const isBegun = open.bootId !== undefined;
+    const maps = open.disks.map((disk) =>
+      isBegun
+        ? BlockMap.open(this.#path(disk, open.cycleId), disk.sizeBytes)
+        : this.#freshMap(disk, open.cycleId, isEmpty),
+    );
+    for (const { diskIndex, offsetBytes, lengthBytes } of lost)
+      maps[diskIndex]?.forgetAround(offsetBytes, lengthBytes);
+    if (isBegun) return maps;
     this.#save({ ...this.#state, open: { ...open, bootId: readBootId() } });
     return maps;
+  }
+
+  #freshMap(disk: DiskRef, cycleId: string, replicaIsEmpty: boolean): BlockMap {
+    const { baseCycleId, baseDisks } = this.#state;
+    const path = this.#path(disk, cycleId);
+    const before = baseDisks.find(({ diskId }) => diskId === disk.diskId);
+    if (before && before.sizeBytes > disk.sizeBytes) throw shrunkDisk(disk, before.sizeBytes);
+    const base = baseCycleId === undefined ? undefined : this.#path(disk, baseCycleId);
+    if (before && base !== undefined && existsSync(base))
+      return BlockMap.createCopy(path, base, { fromBytes: before.sizeBytes, toBytes: disk.sizeBytes });
+    const map = BlockMap.createEmpty(path, disk.sizeBytes);
+    // A replica that was written to may hold anything, of a disk that was removed once too: every block is sent.
+    if (!replicaIsEmpty) map.forget(0, disk.sizeBytes);
+    return map;
   }
 
   /** The open cycle is a point now: its maps are what the next one compares with. They were flushed before. */
@@ -106,9 +139,11 @@ export class ItemState {
       ...before,
       basePoint: point.sequence,
       baseCycleId: open.cycleId,
+      baseDisks: open.disks,
       lastPointAtMs: point.atMs,
       points: before.points + 1,
       answeredRequest: Math.max(before.answeredRequest, open.pointRequest),
+      answeredResync: Math.max(before.answeredResync, open.resyncRequest),
     });
     syncFolder(this.#folder);
     this.#tidy();
@@ -122,7 +157,7 @@ export class ItemState {
 
   /** Nothing is known of the replica: the next cycle sends everything. */
   reset(): void {
-    this.#save({ ...this.#state, basePoint: 0, baseCycleId: undefined, open: undefined });
+    this.#save({ ...this.#state, basePoint: 0, baseCycleId: undefined, baseDisks: [], open: undefined });
     this.#tidy();
   }
 

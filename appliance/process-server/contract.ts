@@ -4,9 +4,10 @@ import type {
   ProcessServerHealth,
   RecoveryPointWritten,
 } from '../../shared/wire/check-in.ts';
-import type { DiskRef, PointSchedule } from '../../shared/wire/command.ts';
 import type { UploadAgents } from '../../shared/replica/put-blob.ts';
+import type { AssignedDisk, DiskRef, PointSchedule } from '../../shared/wire/command.ts';
 import type { ContainerGrant } from '../../shared/wire/registration.ts';
+import type { LogLimits } from './item-log.ts';
 
 /** What a process server needs from the configuration server it belongs to. */
 export interface ProcessServerOptions {
@@ -28,6 +29,8 @@ export interface ProcessServerOptions {
   spoolLimitBytes?: number;
   /** The way to the storage account; left out, directly. */
   uploadAgents?: UploadAgents;
+  /** How cycles are cut into segments and points. */
+  limits?: LogLimits;
   onEvent: (event: ProcessServerEvent) => void;
 }
 
@@ -43,7 +46,7 @@ export interface Assignment {
   protectedItemId: string;
   biosUuid: string;
   machineName: string;
-  disks: DiskRef[];
+  disks: AssignedDisk[];
   /** 32 bytes; encrypted at rest. */
   dataKey: Uint8Array;
   schedule: PointSchedule;
@@ -74,12 +77,17 @@ export interface ProcessServer {
    * @throws DomainError RemoteFailure at once when its disks don't fit: missing, unreadable, empty, of another size.
    */
   prepare(biosUuid: string, disks: DiskRef[], signal: AbortSignal): Promise<AgentStatus>;
-  /** Replicates from now on. Idempotent; survives a restart. */
+  /**
+   * Replicates from now on. Idempotent; survives a restart. Disks of an item that is replicated already may come and go;
+   * the cycle that is under way ends with those it began with.
+   */
   assign(assignment: Assignment): Promise<void>;
   /** Stops and forgets: data key, spool, state. Idempotent. */
   unassign(protectedItemId: string): Promise<void>;
   /** A point outside the schedule. Resolves when its manifest is in the replica log. */
   createPoint(protectedItemId: string, signal: AbortSignal): Promise<{ pointSequence: number }>;
+  /** Has the agent compare the disks in whole with what the replica has, and send what differs. Survives a restart. */
+  resynchronize(protectedItemId: string): Promise<{ resyncRequest: number }>;
   /** The check-in that told of this point was accepted; it need not be told again. */
   pointConfirmed(protectedItemId: string, sequence: number): void;
   close(): Promise<void>;

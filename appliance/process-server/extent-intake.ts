@@ -5,6 +5,7 @@ import { free } from '../../shared/replica/free.ts';
 import { giveBack } from './extent-buffers.ts';
 import { ExtentParser } from './extent-parser.ts';
 import type { ItemLog, SpoolSegment } from './item-log.ts';
+import type { Place } from './spool-losses.ts';
 
 /** Bytes taken from all agents that are not yet in the spool: what bounds the process server's memory. */
 const inFlightBytesAtMost = 24 * MiB;
@@ -21,7 +22,7 @@ export class ExtentIntake {
   /**
    * Takes one body. Resolves to its number of extents when all of them are durable.
    *
-   * @throws DomainError when the body is malformed, or the spool can't be written; then some extents may be kept,
+   * @throws DomainError when the cycle is not open, the body is malformed, or the spool can't be written; then some extents may be kept,
    *   which does no harm: the agent sends them again, and the newer ones count
    */
   async take(log: ItemLog, cycleId: string, body: IncomingMessage): Promise<number> {
@@ -72,7 +73,7 @@ export class ExtentIntake {
 class BodyTaking {
   readonly #log: ItemLog;
   readonly #parser: ExtentParser;
-  readonly #segments = new Set<SpoolSegment>();
+  readonly #places = new Map<SpoolSegment, Place[]>();
   readonly #taken: Promise<void>[] = [];
   #failure: { error: unknown } | undefined;
 
@@ -82,13 +83,16 @@ class BodyTaking {
     memory: { hold: (bytes: number) => void; release: (bytes: number) => void },
   ) {
     this.#log = log;
-    this.#parser = new ExtentParser(log.item.disks, (extent) => {
+    const { disks } = log.requireOpen(cycleId);
+    this.#parser = new ExtentParser(disks, (extent) => {
       const bytes = extent.data?.length ?? 0;
+      const { diskIndex, offsetBytes, lengthBytes } = extent;
+      const place = { disk: disks[diskIndex]?.number ?? -1, offsetBytes, lengthBytes };
       memory.hold(bytes);
       const taken = log
-        .take(cycleId, extent)
+        .take(cycleId, extent, place)
         .then(
-          (segment) => void this.#segments.add(segment),
+          (segment) => this.#keep(segment, place),
           (error: unknown) => void (this.#failure ??= { error }),
         )
         .finally(() => {
@@ -108,11 +112,17 @@ class BodyTaking {
     }
   }
 
+  #keep(segment: SpoolSegment, place: Place): void {
+    const places = this.#places.get(segment);
+    if (places) places.push(place);
+    else this.#places.set(segment, [place]);
+  }
+
   async finish(): Promise<number> {
     await Promise.all(this.#taken);
     if (this.#failure) throw this.#failure.error;
     this.#parser.end();
-    await this.#log.sync(this.#segments);
+    await this.#log.sync(this.#places);
     return this.#taken.length;
   }
 }

@@ -17,15 +17,16 @@ import type {
   CycleRequest,
 } from '../../shared/wire/agent.ts';
 import type { ItemProgress } from '../../shared/wire/check-in.ts';
-import type { DiskRef } from '../../shared/wire/command.ts';
 import type { AgentRegistry } from './agent-registry.ts';
 import type { AgentCalls, CycleRef } from './agent-server.ts';
+import { assignedDisks } from './assigned-disks.ts';
 import type { Assignment, ProcessServerEvent } from './contract.ts';
 import { DataKeyBox } from './data-key.ts';
 import { ExtentIntake } from './extent-intake.ts';
-import { ItemLog } from './item-log.ts';
+import { ItemLog, type LogLimits } from './item-log.ts';
 import { ProgressBook } from './progress.ts';
-import type { SpoolStore, StoredItem, StoredPoint } from './spool-store.ts';
+import type { StoredItem, StoredPoint } from './spool-rows.ts';
+import type { SpoolStore } from './spool-store.ts';
 import { Uploader } from './uploader.ts';
 
 /** The cache disk keeps this much free, whatever the spool's limit. */
@@ -38,6 +39,7 @@ interface ItemBoardOptions {
   pool: FramePool;
   dataFolder: string;
   spoolLimitBytes: number;
+  limits: LogLimits;
   replicaOf: (protectedItemId: string) => Promise<ReplicaStore>;
   onEvent: (event: ProcessServerEvent) => void;
   onBug: (error: unknown) => void;
@@ -86,16 +88,16 @@ export class ItemBoard implements AgentCalls {
     this.#uploader.poke();
   }
 
-  /** @throws DomainError Conflict when the item is known with other disks or another data key */
+  /** @throws DomainError Conflict when the item is known with another data key, or a disk by another number */
   async assign(assignment: Assignment): Promise<void> {
     const { dataKey, ...item } = assignment;
     const { protectedItemId } = item;
     const { store } = this.#options;
     const known = this.#logs.get(protectedItemId);
-    const isSame = known && sameDisks(known.item.disks, item.disks) && equalKeys(known.dataKey, dataKey);
-    if (known && isSame !== true) throw changed(item.machineName);
+    if (known && !equalKeys(known.dataKey, dataKey)) throw changed(item.machineName);
+    const disks = assignedDisks(known?.item.disks ?? [], item.disks);
     const sealedDataKey = this.#keys.seal(dataKey, protectedItemId);
-    store.putItem({ ...item, biosUuid: item.biosUuid.toLowerCase(), sealedDataKey });
+    store.putItem({ ...item, disks, biosUuid: item.biosUuid.toLowerCase(), sealedDataKey });
     const stored = store.findItem(protectedItemId);
     if (stored && known) known.update(stored);
     else if (stored) this.#open(stored);
@@ -142,6 +144,18 @@ export class ItemBoard implements AgentCalls {
     });
   }
 
+  /** Has the agent compare the item's disks in whole, as soon as it can. */
+  async resynchronize(protectedItemId: string): Promise<{ resyncRequest: number }> {
+    const log = this.#require(protectedItemId);
+    const { store } = this.#options;
+    const resyncRequest = store.requestResync(protectedItemId, Date.now());
+    log.reload();
+    await store.durable();
+    this.#changed();
+    this.#tellProgress(protectedItemId);
+    return { resyncRequest };
+  }
+
   progress(): ItemProgress[] {
     return [...this.#logs.values()].map(({ item }) => this.#progress.of(item));
   }
@@ -174,18 +188,13 @@ export class ItemBoard implements AgentCalls {
           appConsistentMinutes: item.schedule.appConsistentMinutes,
           lastPoint: this.#options.store.lastPoint(item.protectedItemId),
           pointRequest: item.pointRequest,
+          resyncRequest: item.resync.asked,
         })),
     };
   }
 
   async begin(biosUuid: string, protectedItemId: string, request: CycleRequest): Promise<CycleAnswer> {
     const log = this.#requireOf(biosUuid, protectedItemId);
-    if (!sameDisks(request.disks, log.item.disks)) {
-      throw new DomainError({
-        code: 'Conflict',
-        message: 'The agent speaks of other disks than those assigned to it.',
-      });
-    }
     await log.ensureSound();
     const answer = await log.begin(request);
     this.#tellProgress(protectedItemId);
@@ -233,7 +242,13 @@ export class ItemBoard implements AgentCalls {
       spoolFolder: this.#spoolFolder,
       store: this.#options.store,
       pool: this.#options.pool,
+      limits: this.#options.limits,
       onSealed: () => this.#uploader.poke(),
+      onLoss: () => {
+        this.#changed();
+        this.#tellProgress(item.protectedItemId);
+        this.#uploader.poke();
+      },
     });
     this.#logs.set(item.protectedItemId, log);
     return log;
@@ -309,16 +324,6 @@ export class ItemBoard implements AgentCalls {
   }
 }
 
-function sameDisks(one: readonly DiskRef[], other: readonly DiskRef[]): boolean {
-  return (
-    one.length === other.length &&
-    one.every(({ diskId, sizeBytes }, index) => {
-      const disk = other[index];
-      return disk?.diskId === diskId && disk.sizeBytes === sizeBytes;
-    })
-  );
-}
-
 function equalKeys(one: Uint8Array, other: Uint8Array): boolean {
   return one.length === other.length && timingSafeEqual(one, other);
 }
@@ -326,8 +331,8 @@ function equalKeys(one: Uint8Array, other: Uint8Array): boolean {
 function changed(machineName: string): DomainError {
   return new DomainError({
     code: 'Conflict',
-    message: `${machineName} is replicated already, with other disks or another data key.`,
-    recommendedAction: 'Disable its replication, then enable it with the disks as they are now.',
+    message: `${machineName} is replicated already, with another data key.`,
+    recommendedAction: 'Disable its replication, then enable it again.',
   });
 }
 

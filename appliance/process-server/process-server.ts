@@ -15,6 +15,7 @@ import { ensureAuthority, renewServer } from './authority.ts';
 import type { Assignment, ProcessServer, ProcessServerOptions } from './contract.ts';
 import { Enrolment } from './enrolment.ts';
 import { ItemBoard } from './item-board.ts';
+import { usualLimits } from './item-log.ts';
 import { waitForAgent } from './prepare.ts';
 import { SpoolStore } from './spool-store.ts';
 
@@ -27,17 +28,7 @@ export async function startProcessServer(options: ProcessServerOptions): Promise
   const store = new SpoolStore(join(options.dataFolder, 'process-server.db'));
   const agents = new AgentRegistry(store);
   const pool = new FramePool();
-  const board = new ItemBoard({
-    store,
-    agents,
-    pool,
-    dataFolder: options.dataFolder,
-    spoolLimitBytes: options.spoolLimitBytes ?? spoolLimitBytes,
-    replicaOf: async (protectedItemId) =>
-      new BlobReplicaStore(await options.grant(protectedItemId), options.uploadAgents),
-    onEvent: options.onEvent,
-    onBug,
-  });
+  const board = boardOf(options, { store, agents, pool });
   await board.recover();
   const { passphrase, onEvent } = options;
   const enrolment = new Enrolment({
@@ -67,6 +58,7 @@ export async function startProcessServer(options: ProcessServerOptions): Promise
     assign: (assignment: Assignment) => board.assign(assignment),
     unassign: (protectedItemId: string) => board.unassign(protectedItemId),
     createPoint: (protectedItemId: string, signal: AbortSignal) => board.createPoint(protectedItemId, signal),
+    resynchronize: (protectedItemId: string) => board.resynchronize(protectedItemId),
     pointConfirmed: (protectedItemId: string, sequence: number) =>
       store.confirmPoint(protectedItemId, sequence),
     close: async () => {
@@ -107,6 +99,22 @@ function certificatesOf(parts: {
 
 function expiryOf(certificatePem: string): number {
   return new X509Certificate(certificatePem).validToDate.getTime();
+}
+
+function boardOf(
+  options: ProcessServerOptions,
+  parts: { store: SpoolStore; agents: AgentRegistry; pool: FramePool },
+): ItemBoard {
+  return new ItemBoard({
+    ...parts,
+    dataFolder: options.dataFolder,
+    spoolLimitBytes: options.spoolLimitBytes ?? spoolLimitBytes,
+    replicaOf: async (protectedItemId) =>
+      new BlobReplicaStore(await options.grant(protectedItemId), options.uploadAgents),
+    limits: options.limits ?? usualLimits,
+    onEvent: options.onEvent,
+    onBug,
+  });
 }
 
 function onBug(error: unknown): void {

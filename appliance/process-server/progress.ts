@@ -3,7 +3,8 @@ import type { DiskRef } from '../../shared/wire/command.ts';
 import type { ItemProgress } from '../../shared/wire/check-in.ts';
 import { DomainError, type Fault } from '../../shared/fault.ts';
 import { StoreError } from '../../shared/replica/replica-store.ts';
-import type { SpoolStore, StoredItem } from './spool-store.ts';
+import type { OpenCycle, StoredItem } from './spool-rows.ts';
+import type { SpoolStore } from './spool-store.ts';
 
 const rateWindowMs = 5_000;
 
@@ -60,31 +61,27 @@ export class ProgressBook {
   }
 
   of(item: StoredItem): ItemProgress {
-    const { protectedItemId, disks } = item;
+    const { protectedItemId, resync, damage } = item;
+    const fault = this.#items.get(protectedItemId)?.fault ?? this.#links.get(protectedItemId);
+    const open = this.#store.findCycle(protectedItemId);
+    return {
+      protectedItemId,
+      ...(fault ? { fault } : {}),
+      ...(resync.asked > 0 ? { resync } : {}),
+      ...(damage ? { damage } : {}),
+      ...(open ? this.#ofCycle(item, open) : this.#ofRest(item)),
+    };
+  }
+
+  #ofCycle(item: StoredItem, open: OpenCycle): CycleStanding {
+    const { protectedItemId } = item;
     const lastPoint = this.#store.lastPoint(protectedItemId);
     const known = this.#items.get(protectedItemId);
-    const fault = known?.fault ?? this.#links.get(protectedItemId);
-    const common = { protectedItemId, ...(fault ? { fault } : {}) };
-    const open = this.#store.findCycle(protectedItemId);
-    if (!open) {
-      const point = this.#store.findPoint(protectedItemId, lastPoint);
-      return {
-        ...common,
-        phase: 'Waiting',
-        cycle: Math.max(lastPoint, 1),
-        disks: disks.map((disk) => standing(disk, lastPoint > 0 ? disk.sizeBytes : 0)),
-        uploadedBytes:
-          point?.uploadedBytes || this.#store.uploadedBytes(protectedItemId, point?.cycleId ?? ''),
-        bytesPerSecond: 0,
-        startedAtMs: 0,
-      };
-    }
     const current = known?.cycleId === open.cycleId ? known : undefined;
     return {
-      ...common,
-      phase: phaseOf(open.basePoint, lastPoint),
+      phase: phaseOf(open, item, lastPoint),
       cycle: lastPoint + 1,
-      disks: disks.map(
+      disks: open.disks.map(
         (disk) => current?.disks.find(({ diskId }) => diskId === disk.diskId) ?? standing(disk, 0),
       ),
       uploadedBytes: this.#store.uploadedBytes(protectedItemId, open.cycleId),
@@ -92,7 +89,23 @@ export class ProgressBook {
       startedAtMs: open.startedAtMs,
     };
   }
+
+  /** Between two cycles. */
+  #ofRest({ protectedItemId, disks }: StoredItem): CycleStanding {
+    const lastPoint = this.#store.lastPoint(protectedItemId);
+    const point = this.#store.findPoint(protectedItemId, lastPoint);
+    return {
+      phase: 'Waiting',
+      cycle: Math.max(lastPoint, 1),
+      disks: disks.map((disk) => standing(disk, lastPoint > 0 ? disk.sizeBytes : 0)),
+      uploadedBytes: point?.uploadedBytes || this.#store.uploadedBytes(protectedItemId, point?.cycleId ?? ''),
+      bytesPerSecond: 0,
+      startedAtMs: 0,
+    };
+  }
 }
+
+type CycleStanding = Omit<ItemProgress, 'protectedItemId' | 'fault' | 'resync' | 'damage'>;
 
 function standing({ diskId, sizeBytes }: DiskRef, processedBytes: number): ItemProgress['disks'][number] {
   return { diskId, totalBytes: sizeBytes, processedBytes };
@@ -111,9 +124,13 @@ function linkFault(failure: unknown): Fault {
   };
 }
 
-function phaseOf(basePoint: number, lastPoint: number): ItemProgress['phase'] {
-  if (basePoint > 0) return 'Delta';
-  return lastPoint === 0 ? 'InitialReplication' : 'Resync';
+function phaseOf(
+  { basePoint, resync, repairs }: OpenCycle,
+  item: StoredItem,
+  lastPoint: number,
+): ItemProgress['phase'] {
+  if (lastPoint === 0) return 'InitialReplication';
+  return basePoint === 0 || resync > item.resync.done || repairs > 0 ? 'Resync' : 'Delta';
 }
 
 function rateOf(samples: { atMs: number; bytes: number }[]): number {

@@ -1,134 +1,28 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, fdatasync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
-import { promisify } from 'node:util';
-import { syncFolder } from '../../shared/sync-folder.ts';
 import type { SealedSegment } from '../../shared/replica/segment-writer.ts';
-import type { Consistency, CycleCommit } from '../../shared/wire/agent.ts';
-import type { DiskRef, PointSchedule } from '../../shared/wire/command.ts';
+import type { CycleCommit } from '../../shared/wire/agent.ts';
+import type { AssignedDisk } from '../../shared/wire/command.ts';
+import { DurableDatabase } from './durable-database.ts';
+import { SpoolLosses } from './spool-losses.ts';
+import {
+  spoolSchema,
+  toCycle,
+  toItem,
+  toPoint,
+  toSegment,
+  type OpenCycle,
+  type StoredItem,
+  type StoredPoint,
+  type StoredSegment,
+} from './spool-rows.ts';
 
-const datasync = promisify(fdatasync);
-
-/** A protected item as it is kept: its data key only encrypted. */
-export interface StoredItem {
-  protectedItemId: string;
-  biosUuid: string;
-  machineName: string;
-  disks: DiskRef[];
-  sealedDataKey: Uint8Array;
-  schedule: PointSchedule;
-  /** Grows with every point that is asked for outside the schedule. */
-  pointRequest: number;
-}
-
-/** The cycle that is open; its segments are referenced by nothing until it is committed. */
-export interface OpenCycle {
-  cycleId: string;
-  basePoint: number;
-  startedAtMs: number;
-}
-
-/** A committed cycle: a point that is, or will be, in the replica log. */
-export interface StoredPoint {
-  sequence: number;
-  cycleId: string;
-  capturedAtMs: number;
-  consistency: Consistency;
-  changedBytes: number;
-  pointRequest: number;
-  /** Hash of the manifest; absent until it is uploaded. */
-  hash: string | undefined;
-  /** Whether an upload of the manifest was begun. */
-  tried: boolean;
-  /** Bytes of its segments; 0 until its manifest is uploaded. */
-  uploadedBytes: number;
-}
-
-export interface StoredSegment {
-  protectedItemId: string;
-  cycleId: string;
-  segment: SealedSegment;
-  uploaded: boolean;
-  /** Whether an upload was begun: the blob may be there although no answer came. */
-  tried: boolean;
-}
-
-/**
- * What a process server must not forget, in SQLite. A write survives the process at once, and a power cut after the
- * next `durable`, which keeps the thread free while the disk works. Writes survive in the order in which they were made.
- */
-export class SpoolStore {
-  readonly database: DatabaseSync;
-  readonly #journal: number;
-  readonly #writes = new Map<string, StatementSync>();
-  #isDirty = true;
-  #failure: Error | undefined;
-  #syncing: Promise<void> | undefined;
-  #nextSync: Promise<void> | undefined;
+/** What a process server must not forget. */
+export class SpoolStore extends DurableDatabase {
+  readonly losses: SpoolLosses;
 
   constructor(path: string) {
-    closeSync(openSync(path, 'a', 0o600)); // its companions get the same mode
-    this.database = new DatabaseSync(path);
-    this.database.exec(`
-      PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;
-      CREATE TABLE IF NOT EXISTS item (
-        protectedItemId TEXT PRIMARY KEY, biosUuid TEXT NOT NULL, machineName TEXT NOT NULL, disks TEXT NOT NULL,
-        sealedDataKey BLOB NOT NULL, schedule TEXT NOT NULL, pointRequest INTEGER NOT NULL DEFAULT 0,
-        lastSegment INTEGER NOT NULL DEFAULT 0);
-      CREATE TABLE IF NOT EXISTS cycle (
-        protectedItemId TEXT PRIMARY KEY REFERENCES item ON DELETE CASCADE,
-        cycleId TEXT NOT NULL, basePoint INTEGER NOT NULL, startedAtMs INTEGER NOT NULL);
-      CREATE TABLE IF NOT EXISTS segment (
-        protectedItemId TEXT NOT NULL REFERENCES item ON DELETE CASCADE, sequence INTEGER NOT NULL,
-        cycleId TEXT NOT NULL, segment TEXT, sizeBytes INTEGER NOT NULL DEFAULT 0,
-        tried INTEGER NOT NULL DEFAULT 0, uploaded INTEGER NOT NULL DEFAULT 0,
-        PRIMARY KEY (protectedItemId, sequence));
-      CREATE TABLE IF NOT EXISTS point (
-        protectedItemId TEXT NOT NULL REFERENCES item ON DELETE CASCADE, sequence INTEGER NOT NULL,
-        cycleId TEXT NOT NULL, capturedAtMs INTEGER NOT NULL, consistency TEXT NOT NULL, changedBytes INTEGER NOT NULL,
-        pointRequest INTEGER NOT NULL, hash TEXT, tried INTEGER NOT NULL DEFAULT 0,
-        uploadedBytes INTEGER NOT NULL DEFAULT 0, confirmed INTEGER NOT NULL DEFAULT 0,
-        PRIMARY KEY (protectedItemId, sequence));`);
-    this.#journal = openSync(`${path}-wal`, 'r');
-    syncFolder(dirname(path));
-  }
-
-  /** Resolves when all that was written before the call survives a power cut. Calls at the same time share one sync. */
-  durable(): Promise<void> {
-    // After a failed sync the kernel may have dropped the pages: nothing later can be promised either.
-    if (this.#failure) return Promise.reject(this.#failure);
-    if (!this.#isDirty) return this.#syncing ?? Promise.resolve();
-    if (!this.#syncing) return this.#sync();
-    // The one that runs may have begun before the caller's write.
-    this.#nextSync ??= this.#syncing
-      .catch(() => {}) // its own callers hear of it
-      .then(() => {
-        this.#nextSync = undefined;
-        return this.#sync();
-      });
-    return this.#nextSync;
-  }
-
-  /** A statement that changes something; no other may be used for that. */
-  write(sql: string): StatementSync {
-    this.#isDirty = true;
-    const statement = this.#writes.get(sql) ?? this.database.prepare(sql);
-    this.#writes.set(sql, statement);
-    return statement;
-  }
-
-  #sync(): Promise<void> {
-    this.#isDirty = false;
-    this.#syncing = datasync(this.#journal)
-      .catch((error: unknown) => {
-        this.#failure = error instanceof Error ? error : new Error(String(error));
-        throw this.#failure;
-      })
-      .finally(() => {
-        this.#syncing = undefined;
-      });
-    return this.#syncing;
+    super(path, spoolSchema);
+    this.losses = new SpoolLosses(this);
   }
 
   items(): StoredItem[] {
@@ -141,7 +35,7 @@ export class SpoolStore {
   }
 
   /** Adds the item, or brings it up to date; what was replicated of it stays. */
-  putItem(item: Omit<StoredItem, 'pointRequest'>): void {
+  putItem(item: Omit<StoredItem, 'pointRequest' | 'resync' | 'damage'>): void {
     this.write(
       `INSERT INTO item (protectedItemId, biosUuid, machineName, disks, sealedDataKey, schedule)
          VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET biosUuid = excluded.biosUuid,
@@ -168,26 +62,44 @@ export class SpoolStore {
     return Number(row?.['pointRequest'] ?? 0);
   }
 
+  /** The disks have other sizes by now. */
+  putDisks(protectedItemId: string, disks: readonly AssignedDisk[]): void {
+    this.write('UPDATE item SET disks = ? WHERE protectedItemId = ?').run(
+      JSON.stringify(disks),
+      protectedItemId,
+    );
+  }
+
+  /** Counts one more request for a resynchronization. */
+  requestResync(protectedItemId: string, atMs: number): number {
+    const row = this.write(
+      `UPDATE item SET resyncAsked = resyncAsked + 1, resyncSinceMs = ? WHERE protectedItemId = ?
+       RETURNING resyncAsked`,
+    ).get(atMs, protectedItemId);
+    return Number(row?.['resyncAsked'] ?? 0);
+  }
+
   findCycle(protectedItemId: string): OpenCycle | undefined {
     const row = this.database.prepare('SELECT * FROM cycle WHERE protectedItemId = ?').get(protectedItemId);
-    if (!row) return undefined;
-    const { cycleId, basePoint, startedAtMs } = row;
-    return { cycleId: String(cycleId), basePoint: Number(basePoint), startedAtMs: Number(startedAtMs) };
+    return row && toCycle(row);
   }
 
   /** Opens a cycle. What an earlier one that was never committed had left is no longer anybody's. */
   beginCycle(protectedItemId: string, cycle: OpenCycle): void {
-    this.write('INSERT OR REPLACE INTO cycle VALUES (?, ?, ?, ?)').run(
+    this.write('INSERT OR REPLACE INTO cycle VALUES (?, ?, ?, ?, ?, ?, ?)').run(
       protectedItemId,
       cycle.cycleId,
       cycle.basePoint,
       cycle.startedAtMs,
+      JSON.stringify(cycle.disks),
+      cycle.resync,
+      cycle.repairs,
     );
   }
 
   /** Takes the next sequence for a segment; it is never given twice. */
   reserveSegment(protectedItemId: string, cycleId: string): number {
-    return this.#transaction(() => {
+    return this.transaction(() => {
       const row = this.write(
         'UPDATE item SET lastSegment = lastSegment + 1 WHERE protectedItemId = ? RETURNING lastSegment',
       ).get(protectedItemId);
@@ -232,7 +144,7 @@ export class SpoolStore {
   }
 
   /** An item's segments that are sealed and not yet uploaded, oldest first. */
-  pendingSegments(protectedItemId: string, limit: number): StoredSegment[] {
+  pendingSegments(protectedItemId: string, limit = -1): StoredSegment[] {
     return this.database
       .prepare(
         `SELECT * FROM segment WHERE protectedItemId = ? AND segment IS NOT NULL AND uploaded = 0
@@ -273,11 +185,18 @@ export class SpoolStore {
     );
   }
 
+  /** What was in it is safe: nobody asks for its notes any more. */
   markUploaded(protectedItemId: string, sequence: number): void {
-    this.write('UPDATE segment SET uploaded = 1 WHERE protectedItemId = ? AND sequence = ?').run(
-      protectedItemId,
-      sequence,
-    );
+    this.transaction(() => {
+      this.write('UPDATE segment SET uploaded = 1 WHERE protectedItemId = ? AND sequence = ?').run(
+        protectedItemId,
+        sequence,
+      );
+      this.write('DELETE FROM note WHERE protectedItemId = ? AND sequence = ?').run(
+        protectedItemId,
+        sequence,
+      );
+    });
   }
 
   pendingUploadBytes(): number {
@@ -294,40 +213,61 @@ export class SpoolStore {
     return Number(row?.['bytes'] ?? 0);
   }
 
-  /** Turns the open cycle into the next point. */
-  commitCycle(protectedItemId: string, cycleId: string, commit: CycleCommit): number {
-    return this.#transaction(() => {
-      const sequence = this.#addPoint(protectedItemId, cycleId, commit);
+  /** Turns the open cycle into the next point, and notes what it has repaired. */
+  commitCycle(protectedItemId: string, cycle: OpenCycle, commit: CycleCommit): number {
+    return this.transaction(() => {
+      const { cycleId, disks } = cycle;
+      const sequence = this.#addPoint(protectedItemId, { cycleId, disks }, commit);
       this.write('DELETE FROM cycle WHERE protectedItemId = ?').run(protectedItemId);
+      this.write('UPDATE item SET resyncDone = max(resyncDone, ?) WHERE protectedItemId = ?').run(
+        cycle.resync,
+        protectedItemId,
+      );
+      this.losses.repaired(protectedItemId, { lossId: cycle.repairs, sequence });
       return sequence;
     });
   }
 
   /** Makes a point, of no one moment, of what the open cycle has so far; the cycle goes on behind it. */
-  splitCycle(protectedItemId: string, cycleId: string): number {
-    return this.#transaction(() => {
+  splitCycle(protectedItemId: string, { cycleId, disks }: OpenCycle): number {
+    return this.transaction(() => {
       const part = randomUUID();
       this.write('UPDATE segment SET cycleId = ? WHERE protectedItemId = ? AND cycleId = ?').run(
         part,
         protectedItemId,
         cycleId,
       );
-      return this.#addPoint(protectedItemId, part, {
+      const commit = {
         capturedAtMs: Date.now(),
         consistency: 'NotConsistent',
         changedBytes: 0,
         pointRequest: 0,
-      });
+      } as const;
+      return this.#addPoint(protectedItemId, { cycleId: part, disks }, commit);
     });
   }
 
-  #addPoint(protectedItemId: string, cycleId: string, commit: CycleCommit): number {
+  #addPoint(
+    protectedItemId: string,
+    { cycleId, disks }: Pick<OpenCycle, 'cycleId' | 'disks'>,
+    commit: CycleCommit,
+  ): number {
     const sequence = this.lastPoint(protectedItemId) + 1;
     const { capturedAtMs, consistency, changedBytes, pointRequest } = commit;
     this.write(
-      `INSERT INTO point (protectedItemId, sequence, cycleId, capturedAtMs, consistency, changedBytes, pointRequest)
-         VALUES (?, ?, ?, ?, ?, ?, ?)`,
-    ).run(protectedItemId, sequence, cycleId, capturedAtMs, consistency, changedBytes, pointRequest);
+      `INSERT INTO point
+         (protectedItemId, sequence, cycleId, capturedAtMs, consistency, changedBytes, pointRequest, disks)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    ).run(
+      protectedItemId,
+      sequence,
+      cycleId,
+      capturedAtMs,
+      consistency,
+      changedBytes,
+      pointRequest,
+      JSON.stringify(disks),
+    );
     return sequence;
   }
 
@@ -381,17 +321,17 @@ export class SpoolStore {
     sequence: number,
     uploaded: { hash: string; bytes: number },
   ): void {
-    this.write('UPDATE point SET hash = ?, uploadedBytes = ? WHERE protectedItemId = ? AND sequence = ?').run(
-      uploaded.hash,
-      uploaded.bytes,
-      protectedItemId,
-      sequence,
-    );
+    this.transaction(() => {
+      this.write(
+        'UPDATE point SET hash = ?, uploadedBytes = ? WHERE protectedItemId = ? AND sequence = ?',
+      ).run(uploaded.hash, uploaded.bytes, protectedItemId, sequence);
+      this.losses.uploaded(protectedItemId, sequence);
+    });
   }
 
   /** Nobody asks for it again: its segments' rows go, and the points before the newest confirmed one. */
   confirmPoint(protectedItemId: string, sequence: number): void {
-    this.#transaction(() => {
+    this.transaction(() => {
       const point = this.findPoint(protectedItemId, sequence);
       if (!point) return;
       this.write('UPDATE point SET confirmed = 1 WHERE protectedItemId = ? AND sequence = ?').run(
@@ -408,57 +348,4 @@ export class SpoolStore {
       );
     });
   }
-
-  close(): void {
-    closeSync(this.#journal);
-    this.database.close();
-  }
-
-  #transaction<T>(work: () => T): T {
-    this.database.exec('BEGIN IMMEDIATE');
-    try {
-      const result = work();
-      this.database.exec('COMMIT');
-      return result;
-    } catch (error) {
-      if (this.database.isTransaction) this.database.exec('ROLLBACK');
-      throw error;
-    }
-  }
-}
-
-function toItem(row: Record<string, SQLOutputValue>): StoredItem {
-  return {
-    protectedItemId: String(row['protectedItemId']),
-    biosUuid: String(row['biosUuid']),
-    machineName: String(row['machineName']),
-    disks: JSON.parse(String(row['disks'])) as DiskRef[], // written by putItem only, as is the schedule
-    sealedDataKey: row['sealedDataKey'] as Uint8Array,
-    schedule: JSON.parse(String(row['schedule'])) as PointSchedule,
-    pointRequest: Number(row['pointRequest']),
-  };
-}
-
-function toSegment(row: Record<string, SQLOutputValue>): StoredSegment {
-  return {
-    protectedItemId: String(row['protectedItemId']),
-    cycleId: String(row['cycleId']),
-    segment: JSON.parse(String(row['segment'])) as SealedSegment, // written by sealSegment only
-    uploaded: Number(row['uploaded']) === 1,
-    tried: Number(row['tried']) === 1,
-  };
-}
-
-function toPoint(row: Record<string, SQLOutputValue>): StoredPoint {
-  return {
-    sequence: Number(row['sequence']),
-    cycleId: String(row['cycleId']),
-    capturedAtMs: Number(row['capturedAtMs']),
-    consistency: row['consistency'] as Consistency, // written by commitCycle only
-    changedBytes: Number(row['changedBytes']),
-    pointRequest: Number(row['pointRequest']),
-    hash: row['hash'] === null ? undefined : String(row['hash']),
-    tried: Number(row['tried']) === 1,
-    uploadedBytes: Number(row['uploadedBytes']),
-  };
 }

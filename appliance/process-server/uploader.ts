@@ -1,10 +1,12 @@
-import { open, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { preparePoint } from '../../shared/replica/chain.ts';
 import { MAX_SEGMENT_BYTES } from '../../shared/replica/layout.ts';
 import { genesisHead } from '../../shared/replica/point.ts';
 import { StoreError, type ReplicaStore } from '../../shared/replica/replica-store.ts';
 import type { ItemLog } from './item-log.ts';
-import type { SpoolStore, StoredPoint, StoredSegment } from './spool-store.ts';
+import { SpoolDamaged, isAltered, readSpooled } from './read-spooled.ts';
+import type { StoredPoint, StoredSegment } from './spool-rows.ts';
+import type { SpoolStore } from './spool-store.ts';
 
 const uploadsAtOnce = 3;
 const retryMs = { first: 500, most: 60_000 };
@@ -131,14 +133,20 @@ export class Uploader {
     const { protectedItemId, segment } = stored;
     const replica = await replicaOf(protectedItemId);
     const buffer = this.#buffers.pop() ?? new SharedArrayBuffer(MAX_SEGMENT_BYTES);
-    const bytes = await readInto(new Uint8Array(buffer), log.pathOf(segment.sequence), segment.sizeBytes);
-    if (!stored.tried) store.markTried(protectedItemId, segment.sequence);
-    await store.durable();
-    const outcome = await replica.putIfAbsent(segment.name, bytes, {
-      md5: segment.md5,
-      signal: this.#stop.signal,
-    });
-    this.#buffers.push(buffer);
+    let outcome: 'created' | 'exists';
+    let bytes: Uint8Array = new Uint8Array(buffer, 0, 0);
+    try {
+      bytes = await readSpooled(new Uint8Array(buffer), log.pathOf(segment.sequence), segment);
+      if (!stored.tried) store.markTried(protectedItemId, segment.sequence);
+      await store.durable();
+      const options = { md5: segment.md5, signal: this.#stop.signal };
+      outcome = await replica.putIfAbsent(segment.name, bytes, options);
+    } catch (error) {
+      if (!(error instanceof SpoolDamaged) && !isAltered(error, bytes, segment)) throw error;
+      return await log.lose(segment.sequence);
+    } finally {
+      this.#buffers.push(buffer);
+    }
     refuseForeign(outcome, stored, segment.name);
     store.markUploaded(protectedItemId, segment.sequence);
     store
@@ -152,14 +160,14 @@ export class Uploader {
   /** The bytes depend on nothing but what is stored, so that a repeated upload finds the same ones. */
   async #uploadPoint(log: ItemLog, point: StoredPoint, segments: StoredSegment[]): Promise<void> {
     const { store, replicaOf, onPoint } = this.#options;
-    const { protectedItemId, disks } = log.item;
+    const { protectedItemId } = log.item;
     const prepared = preparePoint(
       { itemId: protectedItemId, dataKey: log.dataKey },
       {
         head: this.#headBefore(protectedItemId, point),
         consistency: point.consistency,
         time: new Date(point.capturedAtMs),
-        disks: disks.map(({ diskId, sizeBytes }, number) => ({
+        disks: point.disks.map(({ number, diskId, sizeBytes }) => ({
           number,
           id: diskId,
           sizeBytes,
@@ -176,6 +184,7 @@ export class Uploader {
     const uploadedBytes = segments.reduce((sum, { segment }) => sum + segment.sizeBytes, 0);
     const { hash } = prepared.head;
     store.markPointUploaded(protectedItemId, point.sequence, { hash, bytes: uploadedBytes });
+    log.reload(); // it may have repaired the item
     onPoint(protectedItemId, { ...point, hash, uploadedBytes });
   }
 
@@ -184,21 +193,6 @@ export class Uploader {
     const hash = this.#options.store.findPoint(protectedItemId, sequence - 1)?.hash;
     if (hash === undefined) throw new Error(`The hash of point ${sequence - 1} is not known.`);
     return { sequence: sequence - 1, hash };
-  }
-}
-
-/** @throws Error when the file is not of that size */
-async function readInto(buffer: Uint8Array, path: string, sizeBytes: number): Promise<Uint8Array> {
-  const file = await open(path, 'r');
-  try {
-    for (let done = 0; done < sizeBytes;) {
-      const { bytesRead } = await file.read(buffer, done, sizeBytes - done, done);
-      if (bytesRead === 0) throw new Error(`The spool's file ${path} has less than its ${sizeBytes} bytes`);
-      done += bytesRead;
-    }
-    return buffer.subarray(0, sizeBytes);
-  } finally {
-    await file.close();
   }
 }
 

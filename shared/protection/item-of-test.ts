@@ -22,6 +22,7 @@ export const machineOfTest: KeptMachine = {
     ipAddresses: ['10.0.0.7'],
     datastores: ['datastore1'],
     disks: ['a', 'b'].map((diskId, at) => ({
+      number: at,
       diskId,
       key: 2_000 + at,
       label: `Hard disk ${at + 1}`,

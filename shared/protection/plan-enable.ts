@@ -39,7 +39,7 @@ export function planEnable(
     applianceId,
     policyName,
     machine: machineOf(protectable),
-    disks: planDisks(protectable, input),
+    disks: planDisks(protectable, input).map((disk, number) => ({ ...disk, number })),
     target: planTarget(protectable.machine, input),
     processServerId: applianceId,
     ...(input.runAsAccountId !== undefined && { runAsAccountId: input.runAsAccountId }),
@@ -87,7 +87,7 @@ export function refuseOther(existing: ProtectedItem, requestHash: string): void 
 export function planDisks(
   protectable: KeptMachine,
   input: Pick<InMageAzureV2EnableInput, 'disksToInclude'>,
-): ItemDisk[] {
+): Omit<ItemDisk, 'number'>[] {
   const { machine } = protectable;
   const wanted = input.disksToInclude?.map(({ diskId }) => diskId) ?? [];
   for (const diskId of wanted) refuseUnknownDisk(machine, diskId);

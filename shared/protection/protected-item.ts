@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type ChildPath } from '../arm/resource-id.ts';
 import { OsType } from '../wire/discovery.ts';
-import { type DiskRef } from '../wire/command.ts';
+import { type AssignedDisk } from '../wire/command.ts';
 
 /**
  * States of protection, under Site Recovery's names.
@@ -30,6 +30,8 @@ export type CurrentJob = z.infer<typeof CurrentJob>;
 
 const ItemDisk = z.object({
   diskId: z.string(),
+  /** What the replica log calls it, for good. */
+  number: z.number(),
   sizeBytes: z.number(),
   label: z.string(),
   /** What its copy in Azure shall be called; by default that follows from the machine's name. */
@@ -144,6 +146,6 @@ export function itemPath(item: ItemNames): ChildPath {
 }
 
 /** The item's disks as appliances are told of them. */
-export function diskRefs(item: ProtectedItem): DiskRef[] {
-  return item.disks.map(({ diskId, sizeBytes }) => ({ diskId, sizeBytes }));
+export function diskRefs(item: ProtectedItem): AssignedDisk[] {
+  return item.disks.map(({ diskId, sizeBytes, number }) => ({ diskId, sizeBytes, number }));
 }

@@ -118,6 +118,8 @@ export const AgentWork = z.object({
         lastPoint: z.number().int().nonnegative(),
         /** Grows when a point is wanted now; the agent makes one for each new value it sees. */
         pointRequest: z.number().int().nonnegative(),
+        /** Grows when the disks are to be compared in whole with what the replica has. */
+        resyncRequest: z.number().int().nonnegative(),
       }),
     )
     .max(100),
@@ -133,13 +135,35 @@ export const CycleRequest = z.object({
   basePoint: z.number().int().nonnegative(),
   /** The cycle that made that point: a process server that lost its state may have another point of that number. */
   baseCycleId: z.guid().optional(),
+  /** Those assigned to it, in that order, as large as they are now: a disk may have grown. */
   disks: z.array(DiskRef).min(1).max(256),
+  /** The newest request for a resynchronization that the cycle answers: then every disk is compared in whole. */
+  resyncRequest: z.number().int().nonnegative(),
 });
 export type CycleRequest = z.infer<typeof CycleRequest>;
 
+/** Ranges in one answer; where more were lost, neighbours are joined. */
+export const lostRangesAtMost = 10_000;
+
+/** Part of a disk. */
+export const DiskRange = z.object({
+  /** The disk's place in the cycle's list. */
+  diskIndex: z.number().int().nonnegative(),
+  offsetBytes: z.number().int().nonnegative(),
+  lengthBytes: z.number().int().positive(),
+});
+export type DiskRange = z.infer<typeof DiskRange>;
+
 export const CycleAnswer = z.discriminatedUnion('state', [
-  /** Send extents, then commit. `lastPoint`: 0 while the replica is empty, so that zeros need not be sent. */
-  z.object({ state: z.literal('open'), lastPoint: z.number().int().nonnegative() }),
+  /**
+   * Send extents, then commit. `lastPoint`: 0 while the replica is empty, so that zeros need not be sent. `lost`: what
+   * the process server had acknowledged and has no longer; whatever the agent knows of it, it is to be sent again.
+   */
+  z.object({
+    state: z.literal('open'),
+    lastPoint: z.number().int().nonnegative(),
+    lost: z.array(DiskRange).max(lostRangesAtMost),
+  }),
   /** This cycle was committed already; the agent missed the answer. */
   z.object({ state: z.literal('committed'), pointSequence: z.number().int().positive() }),
   /** A cycle that the agent believes open is not: it begins another from its base. */

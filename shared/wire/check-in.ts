@@ -92,6 +92,17 @@ export const ItemProgress = z.object({
   /** Source bytes a second, over the last seconds. */
   bytesPerSecond: z.number().nonnegative(),
   startedAtMs: timeMs,
+  /** Resynchronizations: how many were asked for and how many are done. Absent when none ever was. */
+  resync: z
+    .object({
+      asked: z.number().int().nonnegative(),
+      done: z.number().int().nonnegative(),
+      /** When the last one was asked for. */
+      sinceMs: timeMs,
+    })
+    .optional(),
+  /** The cache disk lost what agents had sent. Present until a whole point is in the replica log again. */
+  damage: z.object({ sinceMs: timeMs, lostBytes: bytes }).optional(),
   /** Why it stands still, where it does. */
   fault: Fault.optional(),
 });

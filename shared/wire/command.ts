@@ -10,6 +10,13 @@ export const DiskRef = z.object({
 });
 export type DiskRef = z.infer<typeof DiskRef>;
 
+/** A disk of a protected item. */
+export const AssignedDisk = DiskRef.extend({
+  /** What the replica log calls it: its own for good, and never another disk's of the item, also when it is removed. */
+  number: z.number().int().min(0).max(65_535),
+});
+export type AssignedDisk = z.infer<typeof AssignedDisk>;
+
 /** How often points are made. 0 = none of that kind. */
 export const PointSchedule = z.object({
   crashConsistentMinutes: z.number().int().min(0).max(1_440),
@@ -38,13 +45,16 @@ export const CommandBody = z.discriminatedUnion('kind', [
     machineName: z.string().max(255),
     disks: z.array(DiskRef).min(1).max(256),
   }),
-  /** Replicate from now on. Done when the agent has its assignment; what follows is told by progress check-ins. */
+  /**
+   * Replicate these disks from now on; of an item that is replicated already the disks and the schedule may be others
+   * than before. Done when the agent has its assignment; what follows is told by progress check-ins.
+   */
   z.object({
     kind: z.literal('startReplication'),
     protectedItemId: z.guid(),
     biosUuid: z.guid(),
     machineName: z.string().max(255),
-    disks: z.array(DiskRef).min(1).max(256),
+    disks: z.array(AssignedDisk).min(1).max(256),
     /** Compact JWE (ECDH-ES, A256GCM) to the appliance's encryption key; plaintext: the item's 32-byte data key. */
     sealedDataKey: CompactToken,
     schedule: PointSchedule,
@@ -53,6 +63,8 @@ export const CommandBody = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('stopReplication'), protectedItemId: z.guid() }),
   /** Show another certificate, with another key, at the port that agents come in at; the appliance's CA stays. */
   z.object({ kind: z.literal('renewCertificate') }),
+  /** Compare all disks with the replica and send what differs. Done when that is noted; what follows is told by progress. */
+  z.object({ kind: z.literal('resynchronize'), protectedItemId: z.guid() }),
   /** Make a point now, outside the schedule. Done when the point is in the replica log. */
   z.object({ kind: z.literal('createRecoveryPoint'), protectedItemId: z.guid() }),
 ]);
@@ -78,6 +90,8 @@ export const CommandResult = z.object({
   pointSequence: z.number().int().positive().optional(),
   /** renewCertificate: until when the new one is good. */
   certificateExpiresAtMs: z.number().int().positive().optional(),
+  /** resynchronize: which of the item's requests it is; its progress tells how many are done. */
+  resyncRequest: z.number().int().positive().optional(),
   /** prepareMachine: what the agent says of itself. */
   agentVersion: z.string().max(64).optional(),
   osName: z.string().max(255).optional(),

@@ -294,11 +294,13 @@ describe('what an item is', () => {
     expect(await server.createPoint(item.protectedItemId)).toBe(2);
   });
 
-  test('assigning it with other disks or another key is refused', async () => {
+  test('assigning it with another key, or its number to another disk, is refused', async () => {
     const item = await createItem(storage.connectionString, [{ diskId: 'a', sizeBytes: MiB }]);
     await assign(server, item);
-    const larger = { ...item, disks: [{ diskId: 'a', sizeBytes: 2 * MiB }] };
-    await expect(assign(server, larger)).rejects.toMatchObject({ code: 'Conflict' });
+    const other = { ...item, disks: [{ diskId: 'b', sizeBytes: MiB, number: 0 }] };
+    await expect(assign(server, other)).rejects.toMatchObject({ code: 'Conflict' });
+    const renumbered = { ...item, disks: [{ diskId: 'a', sizeBytes: MiB, number: 1 }] };
+    await expect(assign(server, renumbered)).rejects.toMatchObject({ code: 'Conflict' });
     const otherKey = { ...item, dataKey: randomBytes(32) };
     await expect(assign(server, otherKey)).rejects.toMatchObject({ code: 'Conflict' });
   });

@@ -121,7 +121,14 @@ describe('disks', () => {
     const makePoint = (source: DiskSource): Promise<MadePoint> =>
       runCycle({
         connection,
-        item: { ...item, crashConsistentMinutes: 5, appConsistentMinutes: 0, pointRequest: 0, lastPoint: 0 },
+        item: {
+          ...item,
+          crashConsistentMinutes: 5,
+          appConsistentMinutes: 0,
+          pointRequest: 0,
+          resyncRequest: 0,
+          lastPoint: 0,
+        },
         state: new ItemState(dataFolder, item.protectedItemId),
         sources: [source],
         live: { freezeLimitMs: 1_000, whenNotConsistent: 'mark', hooks: undefined },

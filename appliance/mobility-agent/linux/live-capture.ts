@@ -5,7 +5,7 @@
  */
 import { MiB } from '../../../shared/bytes.ts';
 import { DomainError } from '../../../shared/fault.ts';
-import type { Consistency } from '../../../shared/wire/agent.ts';
+import type { Consistency, DiskRange } from '../../../shared/wire/agent.ts';
 import type { Piece } from '../disk-source.ts';
 import { DirtyMap } from './dirty-map.ts';
 import { Freezer, syncFileSystems } from './freezer.ts';
@@ -43,6 +43,8 @@ export interface LiveCaptureParts {
   cycleId: string;
   /** The cycle whose point the replica stands at. */
   base: string | undefined;
+  /** What the replica has no longer, though it was sent. */
+  lost?: readonly DiskRange[];
   /** Hashes of what the replica has, for a full compare. */
   known: (diskIndex: number, offsetBytes: number, lengthBytes: number) => Uint8Array;
   sink: PieceSink;
@@ -107,6 +109,7 @@ export async function captureLive(parts: LiveCaptureParts): Promise<LiveCaptured
 async function attemptCapture(parts: LiveCaptureParts, tally: Tally): Promise<LiveCaptured> {
   const { devices } = parts;
   const unknown = devices.filter(({ tracker }) => !tracker.begin(parts.cycleId, parts.base));
+  takeLost(parts);
   await Promise.all(devices.map(({ reader }) => reader.open()));
   for (const device of unknown) {
     tally.compared ??= device.tracker.lost.reason ?? 'its changes were not followed yet';
@@ -125,6 +128,17 @@ async function attemptCapture(parts: LiveCaptureParts, tally: Tally): Promise<Li
       if (!(error instanceof RestTooLarge)) throw error;
       if (attempt >= momentsAtMost) throw noPoint(error.message, error);
     }
+  }
+}
+
+/** What was lost is as good as changed. */
+function takeLost({ devices, lost }: LiveCaptureParts): void {
+  for (const { diskIndex, offsetBytes, lengthBytes } of lost ?? []) {
+    const device = devices[diskIndex];
+    if (!device) continue;
+    const pages = new DirtyMap(device.sizeBytes);
+    pages.add(offsetBytes, lengthBytes);
+    device.tracker.giveBack(pages);
   }
 }
 

@@ -179,7 +179,7 @@ async function startSealedFor(key: object): Promise<CommandBody> {
     protectedItemId,
     biosUuid,
     machineName: 'web',
-    disks,
+    disks: disks.map((disk, number) => ({ ...disk, number })),
     schedule,
     sealedDataKey,
   };
