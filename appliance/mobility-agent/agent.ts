@@ -2,11 +2,17 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError, type Fault } from '../../shared/fault.ts';
-import { agentProtocol, AgentWork, type AgentMachine, type AgentReport } from '../../shared/wire/agent.ts';
+import {
+  AgentDisk,
+  agentProtocol,
+  AgentWork,
+  type AgentMachine,
+  type AgentReport,
+} from '../../shared/wire/agent.ts';
 import { backOff, backOffMs } from './back-off.ts';
 import { Connection } from './connection.ts';
 import { runCycle, sourcesOf, type AssignedItem, type MadePoint } from './cycle.ts';
-import { AgentDisks, type OpenDisks } from './disks.ts';
+import { AgentDisks, type DiskChoice, type OpenDisks } from './disks.ts';
 import type { AgentIdentity } from './identity.ts';
 import { ItemState } from './item-state.ts';
 import type { LivePolicy } from './live-cycle.ts';
@@ -28,8 +34,7 @@ interface MobilityAgentOptions {
   identity: AgentIdentity;
   dataFolder: string;
   machine: AgentMachine;
-  /** Disk id to path. */
-  disks: ReadonlyMap<string, string>;
+  disks: DiskChoice;
   /** How points of block devices in use are made. */
   live: LivePolicy;
   notice: (notice: AgentNotice) => void;
@@ -65,6 +70,7 @@ export class MobilityAgent {
   #work: AgentWork = { version: '', items: [] };
   #running: RunningCycle | undefined;
   #serverFault: Fault | undefined;
+  #connectedAtMs: number | undefined;
   #poll = new AbortController();
   #wake: () => void = () => {};
 
@@ -92,9 +98,15 @@ export class MobilityAgent {
   }
 
   /** How everything stands now. */
-  status(): { serverFault: Fault | undefined; disks: OpenDisks['reports']; items: ItemStanding[] } {
+  status(): {
+    serverFault: Fault | undefined;
+    connectedAtMs: number | undefined;
+    disks: OpenDisks['reports'];
+    items: ItemStanding[];
+  } {
     return {
       serverFault: this.#serverFault,
+      connectedAtMs: this.#connectedAtMs,
       disks: this.#disks.look().reports,
       items: this.#work.items.map((item) => this.#standingOf(item)),
     };
@@ -128,9 +140,13 @@ export class MobilityAgent {
           answer: AgentWork,
           signal: AbortSignal.any([this.#stop.signal, this.#poll.signal]),
         });
-        if (failures > 0 || this.#work.version === '') this.#tell({ kind: 'connected' });
+        const isNews = failures > 0 || this.#work.version === '';
         failures = 0;
         this.#serverFault = undefined;
+        if (isNews) {
+          this.#connectedAtMs = Date.now();
+          this.#tell({ kind: 'connected' });
+        }
         this.#take(work);
       } catch (error) {
         if (this.#stop.signal.aborted) return;
@@ -146,7 +162,8 @@ export class MobilityAgent {
   #report(): AgentReport {
     return {
       machine: this.#options.machine,
-      disks: this.#disks.look().reports,
+      disks: this.#disks.look().reports.map((disk) => AgentDisk.parse(disk)),
+      looksForDisks: this.#disks.looks,
       items: this.#work.items.map(({ protectedItemId }) => {
         const fault = this.#faults.get(protectedItemId);
         return fault ? { protectedItemId, fault } : { protectedItemId };
@@ -156,6 +173,7 @@ export class MobilityAgent {
 
   #take(work: AgentWork): void {
     this.#work = work;
+    this.#disks.want([...(work.wantedDisks ?? []), ...work.items.flatMap(({ disks }) => disks)]);
     const running = this.#running;
     const isWanted = work.items.some(({ protectedItemId }) => protectedItemId === running?.protectedItemId);
     if (running && !isWanted) running.stop.abort(new Error('The item is no longer to be replicated.'));

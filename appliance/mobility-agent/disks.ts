@@ -1,39 +1,58 @@
 import { statSync } from 'node:fs';
 import { DomainError } from '../../shared/fault.ts';
 import type { AgentDisk } from '../../shared/wire/agent.ts';
+import type { DiskRef } from '../../shared/wire/command.ts';
 import type { DiskSource } from './disk-source.ts';
 import { ImageFile } from './image-file.ts';
 import { inspectBlockDevice } from './linux/block-device.ts';
+import { findDisks, listSystemDisks, type FoundDisk } from './linux/find-disks.ts';
 import { LinuxBlockDevice } from './linux/linux-block-device.ts';
 
 /** The agent's disks as they are now: what to tell of each, and those that can be read. */
 export interface OpenDisks {
-  reports: AgentDisk[];
+  reports: (AgentDisk & { path?: string })[];
   sources: Map<string, DiskSource>;
 }
 
-/** The disks that an agent was given: block devices of this machine, whose writes it follows, and image files. */
-export class AgentDisks {
-  readonly #paths: ReadonlyMap<string, string>;
-  readonly #devices = new Map<string, LinuxBlockDevice>();
+/** Which disks an agent has. */
+export interface DiskChoice {
+  /** Disk id to path. */
+  given: ReadonlyMap<string, string>;
+  /** Whether it looks for others that are wanted among the disks of its machine. */
+  looks: boolean;
+}
 
-  /** @param paths disk id to path */
-  constructor(paths: ReadonlyMap<string, string>) {
-    this.#paths = paths;
+/** The disks of an agent: block devices of this machine, whose writes it follows, and image files. */
+export class AgentDisks {
+  readonly looks: boolean;
+  readonly #given: ReadonlyMap<string, string>;
+  readonly #devices = new Map<string, LinuxBlockDevice>();
+  #wanted = new Map<string, DiskRef>();
+
+  constructor({ given, looks }: DiskChoice) {
+    this.#given = given;
+    this.looks = looks;
+  }
+
+  /** Which disks the process server asks for. */
+  want(disks: readonly DiskRef[]): void {
+    this.#wanted = new Map(disks.map((disk) => [disk.diskId, disk]));
   }
 
   /** Looks at the disks anew: a path that was wrong may be right by now. A device that is as it was goes on being followed. */
   look(): OpenDisks {
     const sources = new Map<string, DiskSource>();
-    const reports = [...this.#paths].map(([diskId, path]): AgentDisk => {
+    const reports = this.#find().map((found): OpenDisks['reports'][number] => {
+      if ('fault' in found) return found;
+      const { diskId, path } = found;
       try {
         const source = isBlockDevice(path) ? this.#device(diskId, path) : new ImageFile(diskId, path);
         sources.set(diskId, source);
         const { sizeBytes } = source;
-        if (!(source instanceof LinuxBlockDevice)) return { diskId, sizeBytes };
-        return { diskId, sizeBytes, sectorBytes: source.device.sectorBytes };
+        if (!(source instanceof LinuxBlockDevice)) return { diskId, path, sizeBytes };
+        return { diskId, path, sizeBytes, sectorBytes: source.device.sectorBytes };
       } catch (error) {
-        if (error instanceof DomainError) return { diskId, fault: error.fault };
+        if (error instanceof DomainError) return { diskId, path, fault: error.fault };
         throw error;
       }
     });
@@ -43,6 +62,15 @@ export class AgentDisks {
   async close(): Promise<void> {
     await Promise.all([...this.#devices.values()].map((device) => device.close()));
     this.#devices.clear();
+  }
+
+  #find(): FoundDisk[] {
+    const given = [...this.#given].map(([diskId, path]) => ({ diskId, path }));
+    const others = [...this.#wanted.values()].filter(({ diskId }) => !this.#given.has(diskId));
+    if (!this.looks || others.length === 0) return given;
+    const paths = new Set(this.#given.values());
+    const free = listSystemDisks().filter(({ path }) => !paths.has(path));
+    return [...given, ...findDisks(others, free)];
   }
 
   #device(diskId: string, path: string): LinuxBlockDevice {

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { DomainError } from '../../shared/fault.ts';
@@ -21,6 +21,11 @@ const biosUuidFile = '/sys/class/dmi/id/product_uuid';
 export function saveIdentity(dataFolder: string, identity: AgentIdentity): void {
   mkdirSync(dataFolder, { recursive: true, mode: 0o700 });
   writeSecretFile(join(dataFolder, identityFile), JSON.stringify(identity, undefined, 2));
+}
+
+/** Whether the machine was enrolled. */
+export function hasIdentity(dataFolder: string): boolean {
+  return existsSync(join(dataFolder, identityFile));
 }
 
 /** @throws DomainError ResourceNotFound when the agent is not enrolled, or its file is broken. */

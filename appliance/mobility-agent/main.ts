@@ -1,5 +1,5 @@
 /** Entry of `secondsite agent …`: enrols this machine's mobility agent, runs it, tells how it stands. */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -8,13 +8,19 @@ import { DomainError } from '../../shared/fault.ts';
 import { describeFault } from '../exit.ts';
 import { version } from '../version.ts';
 import { enrol } from './enrol.ts';
-import { loadIdentity, readBiosUuid, saveIdentity } from './identity.ts';
+import type { DiskChoice } from './disks.ts';
+import { loadIdentity, readBiosUuid, saveIdentity, type AgentIdentity } from './identity.ts';
 import { describeMachine } from './machine.ts';
+import { readConfig, type AgentConfig } from './config.ts';
+import { agentConfigPath, agentProduct } from './product.ts';
+import { serviceCommands } from './service-commands.ts';
+import { findPackageFolder } from '../service/product.ts';
 import { Hooks } from './linux/hooks.ts';
 import type { LivePolicy } from './live-cycle.ts';
 import { isRunning, runAgent } from './run.ts';
 import { describeStatus, findStatus } from './status.ts';
 
+const isPackaged = findPackageFolder(agentProduct.name) !== undefined;
 const usageError = 2;
 /** What one script of `--hooks` may take. */
 const hookLimitMs = 30_000;
@@ -28,6 +34,8 @@ function program(): Command {
   program.addCommand(enrolCommand());
   program.addCommand(runCommand());
   program.addCommand(statusCommand());
+  // Only what was installed from a package can be a service of the machine.
+  if (isPackaged) for (const one of serviceCommands(enrolWith)) program.addCommand(one);
   return program;
 }
 
@@ -54,41 +62,56 @@ function enrolCommand(): Command {
       "the machine's BIOS UUID as vCenter shows it; default: what the firmware says",
     )
     .action(async (options: EnrolOptions) => {
-      const { host, port } = parseServer(options.server);
-      const biosUuid = parseBiosUuid(options.biosUuid) ?? readBiosUuid();
-      const passphrase = await readPassphrase(options.passphraseFile);
-      const identity = await enrol({ host, port, passphrase, biosUuid, machine: describeMachine() });
-      saveIdentity(resolve(options.dataFolder), identity);
+      const { biosUuid, host, port } = await enrolWith(options);
+      const next = isPackaged
+        ? "Start its agent with 'secondsite-agent service restart'."
+        : "Start its agent with 'secondsite agent run --data-folder … --disk ID=PATH'.";
       print(options.json, { enrolled: true, biosUuid, host, port }, [
         `The machine ${biosUuid} is enrolled at ${options.server}.`,
-        "Start its agent with 'secondsite agent run --data-folder … --disk ID=PATH'.",
+        next,
       ]);
     });
 }
 
+async function enrolWith(options: EnrolOptions): Promise<AgentIdentity> {
+  const { host, port } = parseServer(options.server);
+  const biosUuid = parseBiosUuid(options.biosUuid) ?? readBiosUuid();
+  const passphrase = await readPassphrase(options.passphraseFile);
+  const identity = await enrol({ host, port, passphrase, biosUuid, machine: describeMachine() });
+  saveIdentity(resolve(options.dataFolder), identity);
+  return identity;
+}
+
 interface RunOptions {
   dataFolder: string;
-  disk: string[];
+  config?: string;
+  disk?: string[];
   hooks?: string;
-  freezeLimit: string;
+  freezeLimit?: string;
   refuseInconsistent?: true;
   json?: true;
 }
 
 function runCommand(): Command {
   return command('run', 'replicate in the foreground; SIGTERM or Ctrl-C stops it')
-    .requiredOption(
+    .option(
       '--disk <id=path...>',
-      'a disk by the id that vCenter knows it under, and its block device or raw image',
+      'a disk by the id that vCenter knows it under, and its block device or raw image; without any, the agent looks for the disks that are wanted',
+    )
+    .option(
+      '--config <file>',
+      'settings in JSON: disks, hooks, freezeLimitSeconds, refuseInconsistent; the options here come first',
+      isPackaged ? agentConfigPath : undefined,
     )
     .option('--hooks <folder>', 'scripts around the freeze of points that are consistent for applications')
-    .option('--freeze-limit <seconds>', 'how long file systems may be frozen for a point', '3')
+    .option('--freeze-limit <seconds>', 'how long file systems may be frozen for a point (default: 3)')
     .option('--refuse-inconsistent', 'make no point, not a marked one, when disks are not of one moment')
     .action(async (options: RunOptions) => {
+      const config = readConfig(options.config === undefined ? undefined : resolve(options.config));
       await runAgent({
         dataFolder: resolve(options.dataFolder),
-        disks: parseDisks(options.disk),
-        live: parseLivePolicy(options),
+        disks: chooseDisks(options.disk, config),
+        live: parseLivePolicy(options, config),
         json: options.json === true,
       });
     });
@@ -116,10 +139,15 @@ function statusCommand(): Command {
 function command(name: string, description: string): Command {
   return new Command(name)
     .description(description)
-    .requiredOption('--data-folder <folder>', 'where the agent keeps its key and what it knows')
+    .addOption(dataFolderOption())
     .option('--json', 'JSON in place of words')
     .showHelpAfterError()
     .exitOverride();
+}
+
+function dataFolderOption(): Option {
+  const option = new Option('--data-folder <folder>', 'where the agent keeps its key and what it knows');
+  return isPackaged ? option.default(agentProduct.dataFolder) : option.makeOptionMandatory();
 }
 
 function parseServer(server: string): { host: string; port: number } {
@@ -138,15 +166,26 @@ function parseBiosUuid(given: string | undefined): string | undefined {
   throw wrongOption('--bios-uuid', `'${given}' is not a UUID`);
 }
 
-function parseLivePolicy({ hooks, freezeLimit, refuseInconsistent }: RunOptions): LivePolicy {
-  const seconds = Number(freezeLimit);
+function parseLivePolicy(
+  { hooks, freezeLimit, refuseInconsistent }: RunOptions,
+  config: AgentConfig,
+): LivePolicy {
+  const seconds = freezeLimit === undefined ? config.freezeLimitSeconds : Number(freezeLimit);
   if (!(seconds >= 0.1 && seconds <= 60))
     throw wrongOption('--freeze-limit', `'${freezeLimit}' is not a number of seconds from 0.1 to 60`);
+  const folder = hooks ?? config.hooks;
   return {
     freezeLimitMs: seconds * 1_000,
-    whenNotConsistent: refuseInconsistent ? 'refuse' : 'mark',
-    hooks: hooks === undefined ? undefined : new Hooks(resolve(hooks), hookLimitMs),
+    whenNotConsistent: refuseInconsistent === true || config.refuseInconsistent ? 'refuse' : 'mark',
+    hooks: folder === undefined ? undefined : new Hooks(resolve(folder), hookLimitMs),
   };
+}
+
+/** Disks given here are all there are; those of the settings are what the agent would not find by itself. */
+function chooseDisks(disks: string[] | undefined, config: AgentConfig): DiskChoice {
+  if (disks !== undefined) return { given: parseDisks(disks), looks: false };
+  const given = new Map(Object.entries(config.disks).map(([diskId, path]) => [diskId, resolve(path)]));
+  return { given, looks: true };
 }
 
 function parseDisks(given: string[]): Map<string, string> {
@@ -201,7 +240,7 @@ async function main(): Promise<void> {
     if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : usageError;
     else if (error instanceof DomainError) {
       process.stderr.write(`${describeFault(error.fault)}\n`);
-      process.exitCode = error.fault.code === 'InvalidRequest' ? usageError : 1;
+      process.exitCode ??= error.fault.code === 'InvalidRequest' ? usageError : 1;
     } else throw error;
   }
 }

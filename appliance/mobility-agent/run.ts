@@ -3,6 +3,7 @@ import { DomainError } from '../../shared/fault.ts';
 import { takeDataFolder } from '../configuration-server/single-run.ts';
 import { version } from '../version.ts';
 import { MobilityAgent, type AgentNotice } from './agent.ts';
+import type { DiskChoice } from './disks.ts';
 import { loadIdentity, type AgentIdentity } from './identity.ts';
 import type { LivePolicy } from './live-cycle.ts';
 import { describeMachine } from './machine.ts';
@@ -13,8 +14,7 @@ const statusEveryMs = 1_000;
 /** What an agent is started with. */
 interface RunOptions {
   dataFolder: string;
-  /** Disk id to path. */
-  disks: ReadonlyMap<string, string>;
+  disks: DiskChoice;
   /** How points of block devices in use are made. */
   live: LivePolicy;
   /** One JSON object a line in place of words. */
@@ -130,15 +130,16 @@ class StatusTeller {
 
   tell(): void {
     if (this.#agent.isFrozen) return; // the status file may lie on a frozen file system
-    const { dataFolder, disks } = this.#options;
-    const { serverFault, disks: reports, items } = this.#agent.status();
+    const { dataFolder } = this.#options;
+    const { serverFault, connectedAtMs, disks, items } = this.#agent.status();
     const status = {
       processId: process.pid,
       version,
       biosUuid: this.#identity.biosUuid,
       server: serverOf(this.#identity),
       ...(serverFault ? { serverFault } : {}),
-      disks: reports.map((report) => ({ ...report, path: disks.get(report.diskId) ?? '' })),
+      ...(connectedAtMs === undefined ? {} : { connectedAtMs }),
+      disks: disks.map((disk) => ({ ...disk, path: disk.path ?? '' })),
       items,
     };
     const text = JSON.stringify(status);

@@ -42,6 +42,8 @@ const AgentStatusFile = z.object({
   server: z.string(),
   /** Why the process server can't be reached, or does not let the agent in. */
   serverFault: Fault.optional(),
+  /** When this process reached the process server; absent until it did. */
+  connectedAtMs: z.number().optional(),
   disks: z.array(AgentDisk.extend({ path: z.string() })),
   items: z.array(ItemStanding),
 });

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { AgentDisk, AgentMachine, AgentReport } from '../../shared/wire/agent.ts';
 import type { AgentStatus } from '../../shared/wire/check-in.ts';
+import type { DiskRef } from '../../shared/wire/command.ts';
 import type { SpoolStore } from './spool-store.ts';
 
 /** An enrolled agent and what it said last. What it says is kept in memory only: it says it again within the minute. */
@@ -11,6 +12,8 @@ interface KnownAgent {
   ipAddress: string;
   lastHeartbeatMs: number;
   disks: AgentDisk[];
+  /** It tells of wanted disks by itself. */
+  looksForDisks: boolean;
 }
 
 /** The agents that may talk to this process server, by BIOS UUID. */
@@ -18,6 +21,8 @@ export class AgentRegistry {
   readonly #store: SpoolStore;
   readonly #agents = new Map<string, KnownAgent>();
   readonly #listeners = new Set<() => void>();
+  readonly #wishes = new Set<{ biosUuid: string; disks: readonly DiskRef[] }>();
+  readonly #wishListeners = new Set<() => void>();
   readonly #enrolled = new Set<(agent: AgentStatus) => void>();
 
   constructor(store: SpoolStore) {
@@ -34,6 +39,7 @@ export class AgentRegistry {
         ipAddress: String(row['ipAddress']),
         lastHeartbeatMs: Number(row['lastHeartbeatMs']),
         disks: [],
+        looksForDisks: false,
       });
     }
   }
@@ -45,7 +51,7 @@ export class AgentRegistry {
     machine: AgentMachine;
     ipAddress: string;
   }): Promise<AgentStatus> {
-    const known: KnownAgent = { ...agent, lastHeartbeatMs: Date.now(), disks: [] };
+    const known: KnownAgent = { ...agent, lastHeartbeatMs: Date.now(), disks: [], looksForDisks: false };
     this.#store
       .write('INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?)')
       .run(
@@ -73,15 +79,37 @@ export class AgentRegistry {
     const isNews = !isDeepStrictEqual(agent.disks, report.disks);
     agent.machine = report.machine;
     agent.disks = report.disks;
+    agent.looksForDisks = report.looksForDisks === true;
     agent.ipAddress = ipAddress;
     agent.lastHeartbeatMs = Date.now();
     this.#changed();
     if (isNews) for (const listener of this.#enrolled) listener(statusOf(agent));
   }
 
-  find(biosUuid: string): { status: AgentStatus; disks: AgentDisk[] } | undefined {
+  find(biosUuid: string): { status: AgentStatus; disks: AgentDisk[]; looksForDisks: boolean } | undefined {
     const agent = this.#agents.get(biosUuid);
-    return agent && { status: statusOf(agent), disks: agent.disks };
+    return agent && { status: statusOf(agent), disks: agent.disks, looksForDisks: agent.looksForDisks };
+  }
+
+  /** Asks the machine's agent for these disks until that is taken back. */
+  want(biosUuid: string, disks: readonly DiskRef[]): () => void {
+    const wish = { biosUuid, disks };
+    this.#wishes.add(wish);
+    for (const listener of this.#wishListeners) listener();
+    return () => this.#wishes.delete(wish);
+  }
+
+  /** What the machine's agent is asked for. */
+  wanted(biosUuid: string): DiskRef[] {
+    const disks = [...this.#wishes]
+      .filter((wish) => wish.biosUuid === biosUuid)
+      .flatMap((wish) => wish.disks);
+    return [...new Map(disks.map((disk) => [disk.diskId, disk])).values()];
+  }
+
+  /** Calls back when disks are newly wanted of an agent. */
+  onWish(listener: () => void): void {
+    this.#wishListeners.add(listener);
   }
 
   list(): AgentStatus[] {

@@ -60,6 +60,7 @@ export class ItemBoard implements AgentCalls {
 
   constructor(options: ItemBoardOptions) {
     this.#options = options;
+    options.agents.onWish(() => this.#changed());
     this.#keys = new DataKeyBox(join(options.dataFolder, 'data-keys.key'));
     this.#progress = new ProgressBook(options.store);
     this.#uploader = new Uploader({
@@ -179,6 +180,7 @@ export class ItemBoard implements AgentCalls {
     if (wait.known === this.#version) await this.#waitForChange(wait);
     return {
       version: this.#version,
+      wantedDisks: this.#options.agents.wanted(biosUuid),
       items: [...this.#logs.values()]
         .filter(({ item }) => item.biosUuid === biosUuid)
         .map(({ item }) => ({

@@ -23,6 +23,8 @@ export function waitForAgent(
       // An agent that has not polled since this start has told no disks yet.
       if (!found || found.disks.length === 0 || found.status.lastHeartbeatMs < Date.now() - awayAfterMs)
         return;
+      const hasTold = ({ diskId }: DiskRef): boolean => found.disks.some((disk) => disk.diskId === diskId);
+      if (found.looksForDisks && !wanted.disks.every(hasTold)) return; // it is looking
       stop();
       const fault = firstFault(wanted.disks, found.disks);
       if (fault) reject(fault);
@@ -33,8 +35,10 @@ export function waitForAgent(
       reject(signal.reason instanceof Error ? signal.reason : new Error('Stopped waiting for the agent.'));
     };
     const stopListening = agents.onChange(look);
+    const stopWanting = agents.want(wanted.biosUuid.toLowerCase(), wanted.disks);
     const stop = (): void => {
       stopListening();
+      stopWanting();
       signal.removeEventListener('abort', abort);
     };
     signal.addEventListener('abort', abort, { once: true });

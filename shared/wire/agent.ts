@@ -90,6 +90,8 @@ export type AgentDisk = z.infer<typeof AgentDisk>;
 export const AgentReport = z.object({
   machine: AgentMachine,
   disks: z.array(AgentDisk).max(256),
+  /** It looks for wanted disks by itself, and tells of each of them, found or not, once it knows that they are wanted. */
+  looksForDisks: z.boolean().optional(),
   /** What it is busy with, or why it stands still. */
   items: z
     .array(
@@ -107,6 +109,8 @@ export type AgentReport = z.infer<typeof AgentReport>;
 export const AgentWork = z.object({
   /** Changes with every change of what follows. */
   version: z.string().max(64),
+  /** Disks that replication is about to be enabled for: the agent looks for them and tells of them. */
+  wantedDisks: z.array(DiskRef).max(256).optional(),
   items: z
     .array(
       z.object({
