@@ -14,6 +14,7 @@ import { syncFolder } from '../../shared/sync-folder.ts';
 import type { CycleAnswer, CycleCommit, CycleRequest } from '../../shared/wire/agent.ts';
 import { cycleDisks } from './assigned-disks.ts';
 import type { ReceivedExtent } from './extent-parser.ts';
+import { lostSince, spoolFailed, stopping } from './spool-faults.ts';
 import type { Place } from './spool-losses.ts';
 import type { OpenCycle, StoredItem } from './spool-rows.ts';
 import type { SpoolStore } from './spool-store.ts';
@@ -473,29 +474,4 @@ function isFull(segment: SpoolSegment, nextBytes: number): boolean {
 function isGone(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === 'ENOENT' || code === 'EIO';
-}
-
-/** The agent is told of it when it goes on with the cycle, and sends it again. */
-function lostSince(): DomainError {
-  return new DomainError({
-    code: 'Conflict',
-    message: 'The cache disk of the process server lost a part of what was sent.',
-    recommendedAction: 'The agent sends it again by itself. Check the health of the cache disk.',
-  });
-}
-
-function stopping(): DomainError {
-  return new DomainError({ code: 'Unavailable', message: 'The process server is stopping.' });
-}
-
-function spoolFailed(cause: unknown): DomainError {
-  const code = (cause as NodeJS.ErrnoException).code;
-  return new DomainError(
-    {
-      code: 'Unavailable',
-      message: `The process server can not write its spool${code === undefined ? '' : ` (${code})`}.`,
-      recommendedAction: 'Check the cache disk of the process server: its free space and its health.',
-    },
-    { cause },
-  );
 }

@@ -7,13 +7,7 @@ import { startStorage, type Storage } from '../../local/storage/storage.ts';
 import { MiB } from '../../shared/bytes.ts';
 import { readPoint } from '../../shared/replica/chain.ts';
 import { verifyChain } from '../../shared/replica/verify-chain.ts';
-import {
-  blockBytes,
-  differingBlocks,
-  makeImage,
-  restored,
-  writeBlocks,
-} from '../fixtures/process-server/images.ts';
+import { blockBytes, differingBlocks, restored, writeBlocks } from '../fixtures/process-server/images.ts';
 import {
   AgentProcess,
   assign,
@@ -201,12 +195,11 @@ test('restarts of both sides, and a resynchronization, send nothing that is ther
 
 describe('a cycle that is too long for one manifest', () => {
   test('is saved in parts that are not offered, also when the process server dies in it', async () => {
-    const path = join(folder, 'long.raw');
-    makeImage(path, 48 * MiB);
+    const path = image('long.raw', randomBytes(40 * MiB));
     const limits = { segmentBytes: MiB, segmentsPerPoint: 4 };
     const settings = serverSettings(join(folder, 'small'), storage.connectionString, { limits });
     let small = await ServerProcess.start(settings);
-    const item = await createItem(storage.connectionString, [{ diskId: 'a', sizeBytes: 48 * MiB }]);
+    const item = await createItem(storage.connectionString, [{ diskId: 'a', sizeBytes: 40 * MiB }]);
     await enrolAgent(agentFolder(item), item.biosUuid, small.port);
     await assign(small, item);
     const agent = new AgentProcess(agentFolder(item), { a: path });
