@@ -3,11 +3,10 @@ import { type VaultRef } from '../arm/resource-id.ts';
 import { type ArmResource, armResource } from '../arm/resource.ts';
 import { containerPath } from '../fabric/appliance.ts';
 import { providerIdOf } from '../fabric/fabric-answer.ts';
-import { type HealthError, healthError } from '../fabric/health-error.ts';
 import { type KeptHeartbeat } from '../fabric/heartbeat.ts';
 import { type KeptMachine, infrastructureIdOf, unknownBiosUuid } from './machine.ts';
 import { seenNow } from './physical-machine.ts';
-import { readinessErrors } from './readiness.ts';
+import { readinessErrors, readinessHealthErrors } from './readiness.ts';
 
 /** A machine as ARM answers it. */
 export function protectableItemAnswer(view: {
@@ -20,13 +19,12 @@ export function protectableItemAnswer(view: {
   const kept = seenNow(view.kept, heartbeat);
   const { machine } = kept;
   const agent = heartbeat?.heartbeat.agents.find(({ biosUuid }) => biosUuid === machine.biosUuid);
-  const errors = readinessErrors(kept);
   return armResource(vault, [...containerPath(applianceId), ['replicationProtectableItems', kept.itemName]], {
     friendlyName: machine.name,
     protectionStatus: protectionStatusOf(kept),
     replicationProtectedItemId: kept.protectedBy ?? null,
     recoveryServicesProviderId: providerIdOf(vault, applianceId),
-    protectionReadinessErrors: errors,
+    protectionReadinessErrors: readinessErrors(kept),
     supportedReplicationProviders: ['InMage', 'InMageAzureV2'],
     customDetails: {
       instanceType: 'VMwareVirtualMachine',
@@ -46,7 +44,8 @@ export function protectableItemAnswer(view: {
         diskConfiguration: 'Basic',
         volumeList: [],
       })),
-      validationErrors: errors.map((message): HealthError => readinessHealthError(message, kept)),
+      validationErrors: readinessHealthErrors(kept),
+      secondsite: placeOf(kept),
     },
   });
 }
@@ -62,14 +61,16 @@ export function protectionStatusOf(kept: KeptMachine): 'Protected' | 'Unprotecte
   return kept.protectedBy === undefined ? 'Unprotected' : 'Protected';
 }
 
-function readinessHealthError(message: string, kept: KeptMachine): HealthError {
-  return healthError({
-    errorCode: 'MachineNotReady',
-    errorMessage: message,
-    possibleCauses: '',
-    recommendedAction: '',
-    errorCategory: 'None',
-    entityId: kept.itemName,
-    atMs: kept.vanishedAtMs ?? 0,
-  });
+/** What the real service does not tell: where the machine is in its vCenter server. */
+function placeOf({ machine, vCenterName }: KeptMachine) {
+  const { host, cluster, datacenter, folder, guestFullName, firmware } = machine;
+  return {
+    vCenterName,
+    datacenter: datacenter ?? null,
+    cluster: cluster ?? null,
+    host: host?.name ?? null,
+    folder: folder ?? null,
+    guestFullName,
+    firmware,
+  };
 }

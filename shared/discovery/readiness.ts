@@ -1,4 +1,5 @@
 import { GiB } from '../bytes.ts';
+import { type HealthError, healthError } from '../fabric/health-error.ts';
 import { type DiscoveredDisk } from '../wire/discovery.ts';
 import { type KeptMachine, unknownBiosUuid } from './machine.ts';
 
@@ -16,6 +17,26 @@ export function readinessErrors(kept: KeptMachine): string[] {
   return [...machineErrors(kept), ...kept.machine.disks.flatMap((disk, at) => diskErrors(disk, at === 0))];
 }
 
+/** The same as health errors; one that is off has the real service's code and words. */
+export function readinessHealthErrors(kept: KeptMachine): HealthError[] {
+  return readinessErrors(kept).map((message) => {
+    const isOff = message === poweredOff;
+    return healthError({
+      errorCode: isOff ? poweredOffCode : 'MachineNotReady',
+      errorMessage: isOff ? 'VM is Powered off.' : message,
+      possibleCauses: isOff ? 'VM is Powered off.' : '',
+      recommendedAction: isOff ? 'Power on the on-prem VM.' : '',
+      errorCategory: isOff ? 'Replication' : 'None',
+      entityId: kept.itemName,
+      atMs: kept.vanishedAtMs ?? 0,
+    });
+  });
+}
+
+/** The real service's code of a machine that is off. */
+export const poweredOffCode = '78145';
+const poweredOff = 'The machine is not powered on. Start it, then refresh the server.';
+
 /** Of a physical machine nothing is known before its agent tells it. */
 function unknownMachineErrors({ machine }: KeptMachine): string[] {
   const address = machine.ipAddresses.join(', ');
@@ -30,8 +51,7 @@ function machineErrors(kept: KeptMachine): string[] {
   const errors: string[] = [];
   if (vanishedAtMs !== undefined)
     errors.push('The machine is no longer in the inventory of its vCenter server.');
-  if (machine.powerState !== 'poweredOn')
-    errors.push('The machine is not powered on. Start it, then refresh the server.');
+  if (machine.powerState !== 'poweredOn') errors.push(poweredOff);
   if (machine.connectionState !== 'connected') {
     errors.push(`The machine is ${machine.connectionState} in vSphere. Bring its host and files back.`);
   }

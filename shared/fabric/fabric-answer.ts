@@ -123,6 +123,8 @@ function vmwareDetails(view: ApplianceView) {
     agentExpiryDate: never,
     agentVersionDetails: versionDetails(machine.version),
     switchProviderBlockingErrorDetails: [],
+    // What the real service does not tell.
+    secondsite: { prerequisites: heartbeat?.prerequisites ?? null },
   };
 }
 

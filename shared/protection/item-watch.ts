@@ -9,11 +9,22 @@ export const rpoCode = 'RpoThresholdExceeded';
 /** The real service's code. */
 export const standstillCode = '90078';
 const standstillMs = 60 * 60_000;
+/** The real service's code of three consistency tags that failed one after another. */
+export const tagsCode = '90074';
+const tagsMissed = 3;
+
+/** What the watch looks at. */
+type WatchFacts = HealthFacts & {
+  thresholdMinutes: number | undefined;
+  /** How often the policy wants a point that is consistent for applications; 0: never. */
+  appConsistentMinutes?: number | undefined;
+  nowMs: number;
+};
 
 /** What a look at an item finds. An item that is being enabled or disabled is nobody's concern yet, or any more. */
 export function lookAtItem(
   item: ProtectedItem,
-  facts: HealthFacts & { thresholdMinutes: number | undefined; nowMs: number },
+  facts: WatchFacts,
   kept: KeptHealth | undefined,
 ): Look | undefined {
   const isLeaving = item.state === 'DisablingProtection' || item.currentJob?.scenario === 'DisableDr';
@@ -24,15 +35,26 @@ export function lookAtItem(
     errors: [
       ...replicationErrors(item, { ...facts, health: undefined }),
       ...rpoErrors(item, facts),
+      ...tagErrors(item, facts),
       ...(facts.nowMs - moved.atMs > standstillMs ? [standstill(item, moved.atMs)] : []),
     ],
   };
 }
 
-function rpoErrors(
+/** Application-consistent points that the policy wants, while points of the other kind are made. */
+function tagErrors(
   item: ProtectedItem,
-  facts: HealthFacts & { thresholdMinutes: number | undefined; nowMs: number },
+  { anchor, appConsistentMinutes = 0, nowMs }: WatchFacts,
 ): HealthError[] {
+  if (appConsistentMinutes === 0 || item.protectedAtMs === undefined) return [];
+  const lastMs = anchor?.newestAppConsistentAtMs ?? item.protectedAtMs;
+  const dueMs = lastMs + tagsMissed * appConsistentMinutes * 60_000;
+  // Without newer points of any kind replication stands, and that is what is told.
+  const isReplicating = (anchor?.newest?.timeMs ?? 0) >= dueMs;
+  return nowMs > dueMs && isReplicating ? [tagsFailed(item, dueMs)] : [];
+}
+
+function rpoErrors(item: ProtectedItem, facts: WatchFacts): HealthError[] {
   const newestAtMs = facts.anchor?.newest?.timeMs;
   const { thresholdMinutes, nowMs } = facts;
   if (newestAtMs === undefined || thresholdMinutes === undefined) return [];
@@ -45,9 +67,11 @@ function rpoErrors(
 export function watchedErrors(item: ProtectedItem, kept: KeptHealth | undefined): HealthError[] {
   const rpoSinceMs = kept?.sinceMs[rpoCode];
   const standsSinceMs = kept?.sinceMs[standstillCode];
+  const tagsSinceMs = kept?.sinceMs[tagsCode];
   return [
     ...(rpoSinceMs === undefined ? [] : [rpoError(item, rpoSinceMs)]),
     ...(standsSinceMs === undefined ? [] : [standstill(item, standsSinceMs)]),
+    ...(tagsSinceMs === undefined ? [] : [tagsFailed(item, tagsSinceMs)]),
   ];
 }
 
@@ -60,6 +84,21 @@ function rpoError(item: ProtectedItem, atMs: number): HealthError {
       'The mobility agent, the process server or the link to Azure is down or slower than the machine writes.',
     recommendedAction:
       'Check that the mobility agent and the configuration server are in touch, and the upload backlog of the process server.',
+    entityId: item.machine.protectableItemName,
+    atMs,
+  });
+}
+
+function tagsFailed(item: ProtectedItem, atMs: number): HealthError {
+  return healthError({
+    errorLevel: 'Warning',
+    errorCode: tagsCode,
+    errorCategory: 'Replication',
+    errorMessage: `The last three application-consistent recovery points of '${item.machine.name}' that its policy '${item.policyName}' wants were not made. Crash-consistent ones are.`,
+    possibleCauses:
+      'A script around the freeze failed, the file systems could not be frozen in time, or the disks are image files.',
+    recommendedAction:
+      "Look at the mobility agent's output for why its points are crash-consistent, or set the policy's appConsistentFrequencyInMinutes to 0.",
     entityId: item.machine.protectableItemName,
     atMs,
   });

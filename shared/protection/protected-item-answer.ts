@@ -4,6 +4,7 @@ import { armResource } from '../arm/resource.ts';
 import { type VaultRef, childIdOf } from '../arm/resource-id.ts';
 import { infrastructureIdOf } from '../discovery/machine.ts';
 import { fabricPath, providerPath } from '../fabric/appliance.ts';
+import { type HealthError } from '../fabric/health-error.ts';
 import { type KeptHeartbeat } from '../fabric/heartbeat.ts';
 import { isoTime, secondsSince } from '../iso-time.ts';
 import { policyPath } from '../policy/policy.ts';
@@ -54,7 +55,7 @@ export function protectedItemAnswer(view: ItemView) {
     testFailoverState: 'None',
     testFailoverStateDescription: 'None',
     allowedOperations: allowedOperations(item),
-    replicationHealth: replication.length === 0 ? 'Normal' : 'Critical',
+    replicationHealth: healthWord(replication),
     failoverHealth: tested.length === 0 ? 'Normal' : 'Warning',
     healthErrors: [...replication, ...tested],
     policyId: idOf(policyPath(item.policyName)),
@@ -68,6 +69,11 @@ export function protectedItemAnswer(view: ItemView) {
     ]),
     eventCorrelationId: item.protectedItemId,
   });
+}
+
+function healthWord(errors: readonly HealthError[]): 'Normal' | 'Warning' | 'Critical' {
+  if (errors.some(({ errorLevel }) => errorLevel === 'Error')) return 'Critical';
+  return errors.length > 0 ? 'Warning' : 'Normal';
 }
 
 const stateDescriptions = {

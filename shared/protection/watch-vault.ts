@@ -31,16 +31,20 @@ async function watchItems(
   { appliances, nowMs }: { appliances: readonly Appliance[]; nowMs: number },
 ): Promise<void> {
   const policies = await listPolicies(table, vault);
-  const thresholds = new Map(
-    policies.map(({ name, recoveryPointThresholdInMinutes: minutes }) => [name.toLowerCase(), minutes]),
-  );
+  const policyOf = new Map(policies.map((policy) => [policy.name.toLowerCase(), policy]));
   const serverNames = new Map(appliances.map(({ applianceId, machine }) => [applianceId, machine.hostName]));
   let continuation: string | undefined;
   do {
     const page = await listItemRows(table, vault, { continuation });
     for (const { item, progress, anchor, health } of page.rows) {
-      const thresholdMinutes = thresholds.get(item.policyName.toLowerCase());
-      const facts = { progress, anchor, thresholdMinutes, nowMs };
+      const policy = policyOf.get(item.policyName.toLowerCase());
+      const facts = {
+        progress,
+        anchor,
+        thresholdMinutes: policy?.recoveryPointThresholdInMinutes,
+        appConsistentMinutes: policy?.appConsistentFrequencyInMinutes,
+        nowMs,
+      };
       const subject = subjectOf(item, serverNames.get(item.applianceId));
       const look = (kept: Parameters<typeof lookAtItem>[2]) => lookAtItem(item, facts, kept);
       const isStill =

@@ -58,11 +58,22 @@ export function nextAnchor(
   const points = advance.records.flatMap((record) => pointOf(record, protectedItemId));
   const to: Anchor = {
     ...advance.head,
-    newest: points.map(({ name, sequence, timeMs }) => ({ name, sequence, timeMs })).at(-1) ?? before?.newest,
-    firstPointAtMs: before?.firstPointAtMs ?? points[0]?.timeMs,
+    ...timesOf(before, points),
     defect,
   };
   return { points, to };
+}
+
+function timesOf(
+  before: Anchor | undefined,
+  points: readonly RecoveryPoint[],
+): Pick<Anchor, 'newest' | 'newestAppConsistentAtMs' | 'firstPointAtMs'> {
+  const app = points.findLast(({ consistency }) => consistency === 'AppConsistent');
+  return {
+    newest: points.map(({ name, sequence, timeMs }) => ({ name, sequence, timeMs })).at(-1) ?? before?.newest,
+    newestAppConsistentAtMs: app?.timeMs ?? before?.newestAppConsistentAtMs,
+    firstPointAtMs: before?.firstPointAtMs ?? points[0]?.timeMs,
+  };
 }
 
 /** A point that is not consistent saves progress and is not offered. */

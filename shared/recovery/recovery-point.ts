@@ -27,6 +27,8 @@ export const Anchor = z.object({
   hash: z.string(),
   /** The newest point that is offered. */
   newest: z.object({ name: z.uuid(), sequence: z.number(), timeMs: z.number() }).optional(),
+  /** Time of the newest point that is consistent for applications. */
+  newestAppConsistentAtMs: z.number().optional(),
   /** Time of the first point that was offered. */
   firstPointAtMs: z.number().optional(),
   /** Why the chain could not be followed further, as long as it can not. */

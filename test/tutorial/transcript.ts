@@ -55,6 +55,7 @@ export function settle(output: string): string {
     .replaceAll(/\d{4}-\d{2}-\d{2}T\d{2}(?::|%3A)\d{2}(?::|%3A)\d{2}(?:\.\d+)?(?:Z|\+00:00)/gu, 'TIME')
     .replaceAll(/(localhost|127\.0\.0\.1):\d+/gu, '$1:PORT')
     .replaceAll(/ :\d{4,5}\b/gu, ' :PORT')
+    .replaceAll(/"port":\d+/gu, '"port":PORT')
     .replaceAll(/ {2,}/gu, '  ')
     .trim();
 }

@@ -7,9 +7,12 @@ export const accepted = {
   fabric: {
     'extra: properties.customDetails.switchProviderBlockingErrorDetails':
       'newer than the recording: api-version 2023-06-01 has it',
+    'extra: properties.customDetails.secondsite': 'ours: what set-up measured of the machine',
   },
   containerList: {},
-  protectableItem: {},
+  protectableItem: {
+    'extra: properties.customDetails.secondsite': 'ours: where the machine is in its vCenter server',
+  },
   protectedItem: {},
   recoveryPointList: {},
   enableJob: {

@@ -256,6 +256,14 @@ describe('a physical machine', () => {
     await expect.poll(points, soon).toBe(2);
   });
 
+  test('has a configuration server whose machine the vault shows as set-up measured it', async () => {
+    const path = `${platform.vaultId(vaultName)}/replicationFabrics/${registered.fabricName}`;
+    const { body } = await platform.request('GET', path);
+    expect(body).toMatchObject({
+      properties: { customDetails: { secondsite: { prerequisites: registered.prerequisites } } },
+    });
+  });
+
   test('is forgotten once it is not protected', { timeout: 120_000 }, async () => {
     const { replicationProtectedItems } = platform.siteRecovery();
     await replicationProtectedItems.beginDeleteAndWait(
