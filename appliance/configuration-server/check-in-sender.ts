@@ -15,6 +15,7 @@ import { BackOff } from './back-off.ts';
 import { putClaimCheck } from './claim-check.ts';
 import type { Identity, Registration } from './identity.ts';
 import { findOutboxEntry, removeOutboxEntry, type CheckInNumbers } from './outbox.ts';
+import { closeClient } from './service-bus-client.ts';
 import type { Store } from './store.ts';
 import type { TokenKeeper } from './tokens.ts';
 import { WakeUp } from './wake-up.ts';
@@ -64,7 +65,8 @@ export class CheckInSender {
   #afterOutbox = false;
   #link: Link | undefined;
   #loop: Promise<void> = Promise.resolve();
-  #failing = false;
+  /** Why check-ins are not taken and since when; undefined while they are. */
+  trouble: { sinceMs: number; message: string } | undefined;
   lastHeartbeatMs: number | undefined;
 
   constructor(parts: CheckInSenderParts) {
@@ -112,7 +114,7 @@ export class CheckInSender {
         await this.#send(tokens, outgoing);
         outgoing.taken();
         backOff.reset();
-        this.#failing = false;
+        this.trouble = undefined;
       } catch (error) {
         if (signal.aborted) return;
         await this.#failed(error);
@@ -190,13 +192,15 @@ export class CheckInSender {
   async #unlink(): Promise<void> {
     const client = this.#link?.client;
     this.#link = undefined;
-    await client?.close().catch(() => undefined); // it may have lost its connection: there is nothing left to close
+    await closeClient(client);
   }
 
   async #failed(error: unknown): Promise<void> {
     const { code, message } = describe(error);
-    if (!this.#failing) log.warn('A check-in was not taken and will be sent again.', { code, message });
-    this.#failing = true;
+    if (this.trouble === undefined) {
+      log.warn('A check-in was not taken and will be sent again.', { code, message });
+    }
+    this.trouble = { sinceMs: this.trouble?.sinceMs ?? Date.now(), message };
     if (code === 'UnauthorizedAccess' || code === 'AuthorizationFailed') this.#parts.tokens.renewSoon();
     await this.#unlink();
   }

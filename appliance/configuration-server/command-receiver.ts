@@ -10,6 +10,7 @@ import { Command } from '../../shared/wire/command.ts';
 import type { ApplianceTokens } from '../../shared/wire/registration.ts';
 import { log } from '../log.ts';
 import { describe } from './check-in-sender.ts';
+import { closeClient } from './service-bus-client.ts';
 import type { TokenKeeper } from './tokens.ts';
 
 const lockRenewalMs = 5 * 60 * 1000;
@@ -71,7 +72,7 @@ export class CommandReceiver {
   async #disconnect(): Promise<void> {
     const client = this.#client;
     this.#client = undefined;
-    await client?.close().catch(() => undefined); // it may have lost its connection: there is nothing left to close
+    await closeClient(client);
   }
 
   async #handle(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage): Promise<void> {

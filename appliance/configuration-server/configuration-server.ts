@@ -105,11 +105,15 @@ export class ConfigurationServer {
   }
 
   /** The running part of the status. */
-  status(): Pick<ApplianceStatus, 'cloud' | 'processServer' | 'agents' | 'startedAtMs'> {
+  status(): Pick<ApplianceStatus, 'cloud' | 'processServer' | 'replication' | 'agents' | 'startedAtMs'> {
     const { processServer, tokens } = this.#parts;
-    const { lastHeartbeatMs } = this.#sender;
+    const { lastHeartbeatMs, trouble } = this.#sender;
     return {
-      cloud: { ...tokens.state, ...(lastHeartbeatMs === undefined ? {} : { lastHeartbeatMs }) },
+      cloud: {
+        ...tokens.state,
+        ...(lastHeartbeatMs === undefined ? {} : { lastHeartbeatMs }),
+        ...(trouble === undefined ? {} : { checkIns: trouble }),
+      },
       processServer: {
         host: this.#parts.host,
         port: processServer.port,
@@ -117,6 +121,11 @@ export class ConfigurationServer {
         certificateExpiresAtMs: processServer.caExpiresAtMs,
         health: { ...this.#health.measure(), ...processServer.health() },
       },
+      replication: processServer.progress().map(({ protectedItemId, phase, fault }) => ({
+        protectedItemId,
+        phase,
+        ...(fault === undefined ? {} : { fault }),
+      })),
       agents: processServer.agents(),
       startedAtMs: this.#startedAtMs,
     };

@@ -15,7 +15,7 @@ import { findSetting, type Store } from './store.ts';
 import { unregister } from './unregister.ts';
 import { WebClient } from './web-client.ts';
 import { checkOnVCenter, grantOnVCenter } from './vcenter-privileges.ts';
-import { getVCenter, listVCenters, pinFingerprint } from './vcenter.ts';
+import { forgetRefusedLogins, getVCenter, listVCenters, pinFingerprint } from './vcenter.ts';
 
 /** What requests are answered from. Without a running server only what the store holds can be. */
 export interface ControlParts {
@@ -131,8 +131,9 @@ function refuseRunning({ store, running }: ControlParts): void {
 }
 
 /** An account changed: the vault is told, and logins that were refused are worth another try. */
-function changed<T>({ running }: ControlParts, answer: T): T {
-  running?.discovery.forgetPauses();
+function changed<T>({ store, running }: ControlParts, answer: T): T {
+  forgetRefusedLogins(store);
+  void running?.discovery.retryRefused();
   running?.changed();
   return answer;
 }

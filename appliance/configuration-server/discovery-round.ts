@@ -16,12 +16,18 @@ import {
   putVCenter,
   recordDiscovered,
   recordFailed,
+  recordRefusedLogin,
+  refusedLoginAtMs,
   type VCenterAddress,
 } from './vcenter.ts';
 import { VCenterWatcher } from './vcenter-watcher.ts';
 
-/** Wrong passwords lock accounts: after a refused login the rounds leave the vCenter alone for this long. */
-const refusedLoginPauseMs = 60 * 60 * 1000;
+/**
+ * Wrong passwords lock accounts, in vSphere after five within three minutes where nobody set it otherwise. After a
+ * refused login the rounds leave the vCenter alone for an hour, and a person who asks waits a minute
+ * (vSphere Authentication, "Edit the vCenter Single Sign-On Lockout Policy").
+ */
+const refusedLoginPauseMs = { schedule: 60 * 60 * 1000, request: 60 * 1000 };
 
 /** A watch that held this long was a good one: the next loss is tried again soon. */
 const goodWatchMs = 5 * 60 * 1000;
@@ -42,7 +48,6 @@ export class DiscoveryRound {
   readonly #store: Store;
   readonly #numbers: CheckInNumbers;
   readonly #onChange: () => void;
-  readonly #pausedUntil = new Map<string, number>();
   readonly #watchers = new Map<string, VCenterWatcher>();
   readonly #retries = new Map<string, Retry>();
   readonly #closing = new AbortController();
@@ -70,21 +75,25 @@ export class DiscoveryRound {
     });
   }
 
-  /** A round over all vCenters: on schedule, those whose login was refused are left out for a while. */
+  /** A round over all vCenters. Those whose login was refused are left out for a while, and their fault is told again. */
   async discoverAll(why: 'schedule' | 'request'): Promise<Fault[]> {
     const faults: Fault[] = [];
     await this.#inTurn(async () => this.#unwatchRemoved());
-    for (const { vCenterName } of listVCenters(this.#store)) {
-      if (why === 'schedule' && performance.now() < (this.#pausedUntil.get(vCenterName) ?? 0)) continue;
+    for (const { vCenterName, fault: known } of listVCenters(this.#store)) {
+      if (this.#isPaused(vCenterName, refusedLoginPauseMs[why])) {
+        if (known !== undefined) faults.push(known);
+        continue;
+      }
       const fault = await this.#inTurn(async () => this.#discoverKnown(vCenterName));
       if (fault !== undefined) faults.push(fault);
     }
     return faults;
   }
 
-  /** After an account changed, all of them are worth a try again. */
-  forgetPauses(): void {
-    this.#pausedUntil.clear();
+  /** After an account changed: those that refused the login are tried at once. */
+  async retryRefused(): Promise<void> {
+    const refused = listVCenters(this.#store).filter(({ fault }) => fault?.code === 'AuthenticationFailed');
+    for (const { vCenterName } of refused) await this.#inTurn(async () => this.#discoverKnown(vCenterName));
   }
 
   /** Hears no more changes; resolves when what is under way has ended. */
@@ -101,16 +110,21 @@ export class DiscoveryRound {
     try {
       const report = await this.#discover(vCenter, vCenter.fingerprint);
       if (findVCenter(this.#store, vCenterName) !== undefined) this.#keep(report, () => undefined);
-      this.#pausedUntil.delete(vCenterName);
       return undefined;
     } catch (error) {
       const fault = faultOf(error);
       if (fault.code === 'AuthenticationFailed') {
-        this.#pausedUntil.set(vCenterName, performance.now() + refusedLoginPauseMs);
+        recordRefusedLogin(this.#store, vCenterName, Date.now());
       }
       this.#failed(vCenterName, vCenter.fault, fault);
       return fault;
     }
+  }
+
+  /** By the machine's clock, to hold through restarts; a clock that was set back ends the pause. */
+  #isPaused(vCenterName: string, pauseMs: number): boolean {
+    const agoMs = Date.now() - (refusedLoginAtMs(this.#store, vCenterName) ?? -Infinity);
+    return agoMs >= 0 && agoMs < pauseMs;
   }
 
   #failed(vCenterName: string, before: Fault | undefined, fault: Fault): void {

@@ -97,6 +97,16 @@ test.each<[string, Partial<ApplianceStatus>, Partial<Finding>]>([
     { agents: [{ ...agent, lastHeartbeatMs: nowMs - 20 * 60_000 }] },
     { subject: 'agent web01', outcome: 'Warning', found: 'not heard of for 20 minutes' },
   ],
+  [
+    'not heard by Service Bus',
+    { cloud: { state: 'connected', sinceMs: nowMs, checkIns: { sinceMs: nowMs, message: 'No way there.' } } },
+    { subject: 'check-ins', outcome: 'Failed', found: expect.stringContaining('2026-01-10T00:00:00.000Z') },
+  ],
+  [
+    'at a standstill with a machine',
+    { replication: [{ protectedItemId: 'an item', phase: 'InitialReplication', fault }] },
+    { subject: 'replication an item', outcome: 'Failed', action: 'Check the cable.' },
+  ],
   ['behind with check-ins', { outboxWaiting: 500 }, { subject: 'check-ins', outcome: 'Warning' }],
 ])('says what to do when the appliance is %s', (_, change, expected) => {
   const [only, ...others] = troubles(change);

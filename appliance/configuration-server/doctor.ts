@@ -18,6 +18,7 @@ export function diagnose(
     ...judgeCloud(status),
     ...status.vCenters.map(judgeVCenter),
     ...judgeProcessServer(status, nowMs),
+    ...(status.replication ?? []).map(judgeReplication),
     ...status.agents.flatMap((agent) => judgeAgent(agent, nowMs)),
     ...judgeWaiting(status),
     ...prerequisites.checks.map(({ name, outcome, found, action }): Finding => ({
@@ -150,9 +151,25 @@ function judgeAgent(agent: ApplianceStatus['agents'][number], nowMs: number): Fi
   ];
 }
 
-function judgeWaiting({ outboxWaiting, pendingCommands }: ApplianceStatus): Finding[] {
+function judgeReplication({
+  protectedItemId,
+  phase,
+  fault,
+}: NonNullable<ApplianceStatus['replication']>[number]): Finding {
+  const subject = `replication ${protectedItemId}`;
+  if (fault === undefined) return passed(subject, phase);
+  const action = fault.recommendedAction ?? 'Look at the log: `secondsite appliance logs`.';
+  return { subject, outcome: 'Failed', found: `${phase}: ${fault.message}`, action };
+}
+
+function judgeWaiting({ cloud, outboxWaiting, pendingCommands }: ApplianceStatus): Finding[] {
   const found = `${outboxWaiting} check-ins wait, ${pendingCommands.length} commands are under way`;
-  if (outboxWaiting < outboxMany) return [passed('check-ins', found)];
   const action = 'Nothing is lost: they go out when Service Bus is reached. Check the network to it.';
+  if (cloud?.checkIns !== undefined) {
+    const { sinceMs, message } = cloud.checkIns;
+    const why = `not taken since ${new Date(sinceMs).toISOString()}: ${message} ${found}`;
+    return [{ subject: 'check-ins', outcome: 'Failed', found: why, action }];
+  }
+  if (outboxWaiting < outboxMany) return [passed('check-ins', found)];
   return [{ subject: 'check-ins', outcome: 'Warning', found, action }];
 }

@@ -95,6 +95,10 @@ export function putSetting(store: Store, name: string, value: string): void {
     .run(name, value);
 }
 
+export function removeSetting(store: Store, name: string): void {
+  store.db.prepare('DELETE FROM setting WHERE name = ?').run(name);
+}
+
 /** A secret in the clear, or undefined when it was never put. */
 export function findSecret(store: Store, name: string): string | undefined {
   const row = store.db.prepare('SELECT sealed FROM secret WHERE name = ?').get(name);

@@ -1,7 +1,7 @@
 import { DomainError, Fault } from '../../shared/fault.ts';
 import type { VCenterSummary } from '../../shared/wire/appliance-control.ts';
 import type { DiscoveryReport } from '../../shared/wire/discovery.ts';
-import type { Row, Store } from './store.ts';
+import { findSetting, putSetting, removeSetting, type Row, type Store } from './store.ts';
 
 /** A vCenter or ESXi host to discover, and how the last discovery went. */
 export type VCenter = VCenterSummary;
@@ -51,6 +51,7 @@ export function pinFingerprint(store: Store, vCenterName: string, fingerprint: s
 export function removeVCenter(store: Store, vCenterName: string): void {
   store.db.prepare('DELETE FROM vcenter WHERE name = ?').run(vCenterName);
   store.db.prepare('DELETE FROM outbox WHERE subject = ?').run(discoverySubject(vCenterName));
+  removeSetting(store, refusedLoginSetting(vCenterName));
 }
 
 /** What keeps one discovery of a vCenter in the outbox: the newest. */
@@ -65,6 +66,7 @@ export function recordDiscovered(store: Store, report: DiscoveryReport): void {
        WHERE name = ?`,
     )
     .run(report.discoveredAtMs, report.product, report.machines.length, report.vCenterName);
+  removeSetting(store, refusedLoginSetting(report.vCenterName));
 }
 
 /** The last picture stays; since when it is out of date is kept from the first failure on. */
@@ -72,6 +74,28 @@ export function recordFailed(store: Store, vCenterName: string, fault: Fault, no
   store.db
     .prepare('UPDATE vcenter SET fault = ?, failingSinceMs = coalesce(failingSinceMs, ?) WHERE name = ?')
     .run(JSON.stringify(fault), nowMs, vCenterName);
+}
+
+/** When a login was last refused, by the machine's clock; undefined since one succeeded or an account changed. */
+export function refusedLoginAtMs(store: Store, vCenterName: string): number | undefined {
+  const found = findSetting(store, refusedLoginSetting(vCenterName));
+  return found === undefined ? undefined : Number(found);
+}
+
+/** Kept through restarts: an appliance that starts again and again would lock the account as surely as a wild loop. */
+export function recordRefusedLogin(store: Store, vCenterName: string, nowMs: number): void {
+  putSetting(store, refusedLoginSetting(vCenterName), String(nowMs));
+}
+
+/** Every vCenter is worth a try again. */
+export function forgetRefusedLogins(store: Store): void {
+  for (const { vCenterName } of listVCenters(store)) {
+    removeSetting(store, refusedLoginSetting(vCenterName));
+  }
+}
+
+function refusedLoginSetting(vCenterName: string): string {
+  return `refusedLogin:${vCenterName.toLowerCase()}`;
 }
 
 /** The fault as the vault is told it: with since when. */

@@ -104,9 +104,8 @@ export class Site {
   /** Registers an appliance with the vault's key and starts it. @returns its id and where agents come in */
   async startAppliance(
     registrationKey: unknown,
-    internet: InternetAnswer = { mode: 'direct' },
   ): Promise<{ applianceId: string; host: string; port: number }> {
-    await this.setUpAppliance(registrationKey, internet);
+    await this.setUpAppliance(registrationKey, { mode: 'direct' });
     return this.runAppliance();
   }
 

@@ -120,8 +120,12 @@ function logIn(parameters: XmlElement, { inventory, sessions, session }: CallCon
     one !== undefined &&
     isSame(parameters.childText('userName'), one.user) &&
     isSame(parameters.childText('password'), one.password);
-  const user = [account, administrator].find(isOf)?.user;
+  const named = parameters.childText('userName');
+  sessions.logins += 1;
+  const isLocked = sessions.lockout.isLocked(named, Date.now());
+  const user = isLocked ? undefined : [account, administrator].find(isOf)?.user;
   if (user === undefined) {
+    sessions.lockout.failed(named, Date.now());
     throw new SoapFault('InvalidLogin', 'Cannot complete login due to an incorrect user name or password.');
   }
   if (user === account.user && account.access === 'none') {
@@ -129,6 +133,7 @@ function logIn(parameters: XmlElement, { inventory, sessions, session }: CallCon
     throw new SoapFault('NoPermission', 'Permission to perform this operation was denied.', fields);
   }
   if (session !== undefined) sessions.end(session);
+  sessions.lockout.succeeded(user);
   const began = sessions.begin(user);
   const time = new Date().toISOString();
   const content = `<returnval>${leaf('key', began.id)}${leaf('userName', user)}${leaf('fullName', user)}\

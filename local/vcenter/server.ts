@@ -34,6 +34,10 @@ export interface VCenter {
   url: string;
   /** SHA-256 of the certificate: upper case hex with colons. */
   fingerprint: string;
+  /** What it shows: to start it anew as the same server. */
+  tls: CertifiedKey;
+  /** How many logins were asked for, refused ones too. */
+  readonly logins: number;
   close(): Promise<void>;
 }
 
@@ -59,6 +63,10 @@ export async function startVCenter(options: VCenterOptions): Promise<VCenter> {
     port,
     url: `https://127.0.0.1:${port}/sdk`,
     fingerprint: fingerprintOf(tls.certificatePem),
+    tls,
+    get logins() {
+      return sessions.logins;
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

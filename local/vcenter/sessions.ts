@@ -1,4 +1,5 @@
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
+import { Lockout } from './lockout.ts';
 import type { VCenterObject } from './objects.ts';
 
 /** A logged-in client and what it has open. */
@@ -41,6 +42,9 @@ const maxSessions = 100;
 /** The sessions of a server, kept in memory as vSphere keeps them. */
 export class Sessions {
   readonly #sessions = new Map<string, Session>();
+  readonly lockout = new Lockout();
+  /** How many logins were asked for, refused ones too. */
+  logins = 0;
 
   /** Begins a session; where too many are open, the one unused for longest ends. */
   begin(user: string): Session {

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { Fault } from '../fault.ts';
 import { PrerequisiteCheck } from './prerequisite.ts';
 import { VCenterGrant, VCenterPrivileges } from './vcenter-privileges.ts';
-import { AgentStatus, ProcessServerHealth } from './check-in.ts';
+import { AgentStatus, ItemProgress, ProcessServerHealth } from './check-in.ts';
 
 /** Name of the log in the data folder; `<name>.1` is the one before. */
 export const applianceLogName = 'appliance.log';
@@ -108,6 +108,8 @@ export const ApplianceStatus = z.object({
       clockDifferenceMs: z.number().optional(),
       /** When a heartbeat was last taken. */
       lastHeartbeatMs: timeMs.optional(),
+      /** Why check-ins are not taken, and since when; absent while they are. */
+      checkIns: z.object({ sinceMs: timeMs, message: z.string() }).optional(),
     })
     .optional(),
   processServer: z
@@ -119,6 +121,8 @@ export const ApplianceStatus = z.object({
       health: ProcessServerHealth,
     })
     .optional(),
+  /** The machines that it replicates, and why one stands still. */
+  replication: z.array(ItemProgress.pick({ protectedItemId: true, phase: true, fault: true })).optional(),
   agents: z.array(AgentStatus),
   accounts: z.array(AccountSummary),
   vCenters: z.array(VCenterSummary),

@@ -59,6 +59,14 @@ export class TwoNetworks {
     this.#ip('site', 'link', 'set', cable, state);
   }
 
+  /** What leaves the site goes at this rate at most, `2500kbit` or `20mbit`; without one as fast as it can. */
+  setRate(rate?: string): void {
+    const where = ['dev', cable, 'root'];
+    const order = rate === undefined ? ['delete', ...where] : ['replace', ...where, 'tbf', 'rate', rate];
+    const bounds = rate === undefined ? [] : ['burst', '64kbit', 'latency', '400ms'];
+    execFileSync('tc', ['-netns', this.#names.site, 'qdisc', ...order, ...bounds]);
+  }
+
   /** The site's ways to elsewhere, one a line. */
   routes(): string[] {
     return this.#ip('site', 'route', 'show').trim().split('\n');

@@ -12,10 +12,15 @@ export class ApplianceProcess {
   }
 
   /** Resolves when the appliance says that it is ready. */
-  static async start(dataFolder: string, logPath: string): Promise<ApplianceProcess> {
+  static async start(
+    dataFolder: string,
+    logPath: string,
+    environment: Record<string, string> = {},
+  ): Promise<ApplianceProcess> {
     const main = fileURLToPath(new URL('../../../appliance/main.ts', import.meta.url));
     const child = spawn(process.execPath, [main, '--data-folder', dataFolder, '--json'], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
     });
     child.stderr.pipe(createWriteStream(logPath, { flags: 'a' }));
     await new Promise<void>((resolve, reject) => {

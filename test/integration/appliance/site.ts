@@ -91,8 +91,8 @@ export class Site {
   }
 
   /** Runs the appliance as a process of its own; resolves when it says it is ready. */
-  async run(): Promise<void> {
-    this.#process = await ApplianceProcess.start(this.dataFolder, this.logPath);
+  async run(environment: Record<string, string> = {}): Promise<void> {
+    this.#process = await ApplianceProcess.start(this.dataFolder, this.logPath, environment);
   }
 
   /** Ends the appliance's process; resolves with its exit code, or null when it was killed. */
