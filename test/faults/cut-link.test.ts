@@ -16,7 +16,7 @@ const cutSeconds = isLong ? 600 : 20;
 const diskBytes = 256 * MiB;
 /** The process server keeps 256 MiB of its cache disk free: what is left is less than the disk needs in the log. */
 const cacheBytes = 320 * MiB;
-const soon = { timeout: 75_000, interval: 500 };
+const soon = { timeout: 180_000, interval: 500 };
 
 describe.skipIf(reason)(
   `a site whose cable is cut${where}`,

@@ -13,7 +13,7 @@ import { VaultServer } from '../integration/appliance/vault-server.ts';
 import { isLong } from './long.ts';
 
 const main = resolve(import.meta.dirname, '../../appliance/setup/main.ts');
-const kills = isLong ? 100 : 12;
+const kills = isLong ? 100 : 8;
 
 let folder: string;
 let vault: VaultServer;

@@ -83,7 +83,7 @@ export class TwoNetworks {
   }
 
   remove(): void {
-    for (const name of Object.values(this.#names)) spawnSync('ip', ['netns', 'delete', name]);
+    for (const name of Object.values(this.#names)) removeNetwork(name);
   }
 
   #ip(side: Side, ...args: string[]): string {
@@ -98,6 +98,19 @@ function ip(...args: string[]): string {
 function removeOrphans(): void {
   for (const name of ip('netns', 'list').match(new RegExp(`^${prefix}-\\d+-\\w+`, 'gmu')) ?? []) {
     const pid = name.split('-')[1] ?? '';
-    if (!existsSync(`/proc/${pid}`)) spawnSync('ip', ['netns', 'delete', name]);
+    if (!existsSync(`/proc/${pid}`)) removeNetwork(name);
   }
+}
+
+/** With what still runs in it: nothing else was ever started there. */
+function removeNetwork(name: string): void {
+  const { stdout } = spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' });
+  for (const pid of stdout.split('\n').filter((line) => line !== '')) {
+    try {
+      process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // it ended by itself meanwhile
+    }
+  }
+  spawnSync('ip', ['netns', 'delete', name]);
 }

@@ -219,6 +219,17 @@ describe('the local vCenter', () => {
     await expect(discover(client, 'contoso')).rejects.toMatchObject({ reason: 'SessionEnded' });
   });
 
+  it('locks an account for which five wrong passwords came, even for the right one', async () => {
+    await start([machine(1)]);
+    const guess = `<Login><_this>SessionManager</_this><userName>${account.user}</userName><password>guess</password></Login>`;
+    for (let guesses = 1; guesses < 5; guesses += 1) await call(guess);
+    expect(await logIn()).not.toBe('');
+    for (let guesses = 1; guesses <= 5; guesses += 1) {
+      expect((await call(guess)).body).toContain('InvalidLogin');
+    }
+    expect(await logIn()).toBe('');
+  });
+
   it('serves what stands in the file now', async () => {
     const local = await start([machine(1)]);
     expect((await run()).machines).toMatchObject([{ name: 'machine 1' }]);
