@@ -6,6 +6,7 @@ import './http/mappings.ts';
 import './http/policies.ts';
 import './http/protected-items.ts';
 import './http/update-item.ts';
+import './http/item-disks.ts';
 import './http/recovery-points.ts';
 import './http/appliances.ts';
 import './http/fabrics.ts';

@@ -75,7 +75,10 @@ export const moveItem = activity(
 export const takeItem = activity(
   'takeItem',
   {
-    input: ItemInput.extend({ scenario: z.enum(['UpdateVmProperties']), startedAtMs: z.number() }),
+    input: ItemInput.extend({
+      scenario: z.enum(['UpdateVmProperties', 'RepairVMReplication', 'AddDisks', 'RemoveDisks']),
+      startedAtMs: z.number(),
+    }),
     output: z.void(),
   },
   async ({ vault, item, jobId, scenario, startedAtMs }) => {

@@ -56,19 +56,6 @@ const refusals: readonly Refusal[] = [
     ],
   },
   {
-    message:
-      'The disks of a replica log are those it began with: a disk can not be added to it, nor taken out.',
-    instead:
-      'Disable the replication of the machine and enable it anew with the disks you want (disksToInclude).',
-    operations: [`POST ${item}/addDisks`, `POST ${item}/removeDisks`],
-  },
-  {
-    message: 'A resynchronization can not be asked for: the mobility agent compares whole disks by itself.',
-    instead:
-      'It does so after a restart, an overrun of its tracking, or a gap; restart the mobility agent to have it now.',
-    operations: [`POST ${item}/repairReplication`],
-  },
-  {
     message: 'The mobility agent is not installed or updated by the vault.',
     instead:
       'Update the package on the machine; the version then shows in providerSpecificDetails.agentVersion.',

@@ -26,8 +26,8 @@ const task = (taskId: string, name: string, friendlyName: string): TaskDefinitio
 const updateProviderStates = task('UpdateDraStateTask', 'UpdateDraState', 'Updating the provider states');
 
 /**
- * Every kind of job by Site Recovery's scenario name; ours are CreateRecoveryPoint, UpdateVCenter, DeleteVCenter,
- * RemoveFabric, DiscoverProtectableItem and RenewFabricCertificate.
+ * Every kind of job by Site Recovery's scenario name; ours are AddDisks, RemoveDisks,
+ * CreateRecoveryPoint, UpdateVCenter, DeleteVCenter, RemoveFabric, DiscoverProtectableItem and RenewFabricCertificate.
  * Names as the real service's jobs carry them: https://learn.microsoft.com/azure/site-recovery/site-recovery-monitor-and-troubleshoot
  */
 export const scenarios = {
@@ -210,6 +210,47 @@ export const scenarios = {
       ),
       task('DisableProtectionTask', 'DisableProtection', 'Disabling replication'),
       task('CleanupReplicationTask', 'CleanupReplication', 'Deleting the replica log'),
+    ],
+  },
+  RepairVMReplication: {
+    friendlyName: 'Resynchronize the virtual machine',
+    targetInstanceType: 'ProtectionEntity',
+    cancellable: true,
+    restartable: true,
+    tasks: [
+      task(
+        'RepairReplicationPreflightChecksTask',
+        'RepairReplicationPrerequisitesCheck',
+        'Prerequisites check for resynchronizing the virtual machine',
+      ),
+      task('RepairReplicationTask', 'RepairReplication', 'Starting the resynchronization'),
+      updateProviderStates,
+    ],
+  },
+  AddDisks: {
+    friendlyName: 'Add disks',
+    targetInstanceType: 'ProtectionEntity',
+    cancellable: true,
+    restartable: true,
+    tasks: [
+      task('AddDisksPreflightChecksTask', 'DisksPrerequisitesCheck', 'Prerequisites check for adding disks'),
+      task('AddDisksTask', 'ChangeDisks', 'Enabling replication of the disks'),
+      updateProviderStates,
+    ],
+  },
+  RemoveDisks: {
+    friendlyName: 'Remove disks',
+    targetInstanceType: 'ProtectionEntity',
+    cancellable: true,
+    restartable: true,
+    tasks: [
+      task(
+        'RemoveDisksPreflightChecksTask',
+        'DisksPrerequisitesCheck',
+        'Prerequisites check for removing disks',
+      ),
+      task('RemoveDisksTask', 'ChangeDisks', 'Disabling replication of the disks'),
+      updateProviderStates,
     ],
   },
   CreateRecoveryPoint: {

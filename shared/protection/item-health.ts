@@ -31,6 +31,7 @@ export function replicationErrors(item: ProtectedItem, facts: HealthFacts): Heal
       }),
     );
   }
+  if (kept !== undefined) errors.push(...resyncErrors(item, kept));
   const defect = facts.anchor?.defect;
   if (defect !== undefined) {
     errors.push(
@@ -47,6 +48,45 @@ export function replicationErrors(item: ProtectedItem, facts: HealthFacts): Heal
     );
   }
   return errors;
+}
+
+/** What is to be sent again, and why. Both go by themselves when it is done. */
+function resyncErrors(item: ProtectedItem, { progress, sentAtMs }: KeptProgress): HealthError[] {
+  const errors: HealthError[] = [];
+  const common = { errorCategory: 'Replication', entityId: item.machine.protectableItemName };
+  const { damage, resync } = progress;
+  if (damage !== undefined) {
+    errors.push(
+      healthError({
+        ...common,
+        errorCode: 'SpoolDamaged',
+        errorMessage: `The cache disk of the process server lost ${damage.lostBytes} bytes that '${item.machine.name}' had sent. They are sent again; until then there is no new recovery point.`,
+        possibleCauses: 'The cache disk is failing, or something else changed the files on it.',
+        recommendedAction:
+          'Check the health of the cache disk of the process server. The recovery points that are there stay good.',
+        atMs: damage.sinceMs,
+      }),
+    );
+  }
+  if (isResyncing(progress)) {
+    errors.push(
+      healthError({
+        ...common,
+        errorLevel: 'Warning',
+        errorCode: 'ResynchronizationInProgress',
+        errorMessage: `The disks of '${item.machine.name}' are compared with their replica, and what differs is sent.`,
+        possibleCauses: 'A resynchronization was asked for, or the replica and the mobility agent disagreed.',
+        recommendedAction: 'Nothing has to be done. The next recovery point is made when it has ended.',
+        atMs: resync === undefined ? sentAtMs : resync.sinceMs,
+      }),
+    );
+  }
+  return errors;
+}
+
+/** Whether a resynchronization runs or waits for the agent. */
+export function isResyncing({ phase, resync }: KeptProgress['progress']): boolean {
+  return phase === 'Resync' || (resync !== undefined && resync.asked > resync.done);
 }
 
 /** The real service's warning 161011, in its words: nobody has tried yet whether the machine comes up. */

@@ -3,6 +3,7 @@ import { MiB } from '../bytes.ts';
 import { type KeptProgress } from '../fabric/progress.ts';
 import { isoTime, secondsSince } from '../iso-time.ts';
 import { type Anchor } from '../recovery/recovery-point.ts';
+import { isResyncing } from './item-health.ts';
 import { type ItemDisk, type ProtectedItem } from './protected-item.ts';
 
 /** What progress is computed from. */
@@ -61,9 +62,9 @@ export function diskAnswers(facts: ProgressFacts, view: ItemProgressView) {
     protectionStage: view.stage,
     healthErrorCode: '',
     rpoInSeconds: secondsSince(newestAtMs, nowMs),
-    diskCapacityInBytes: disk.sizeBytes,
-    fileSystemCapacityInBytes: disk.sizeBytes,
-    diskResized: 'NotResized',
+    diskCapacityInBytes: sizeNow(disk, facts.progress),
+    fileSystemCapacityInBytes: sizeNow(disk, facts.progress),
+    diskResized: sizeNow(disk, facts.progress) === disk.sizeBytes ? 'NotResized' : 'Resized',
     lastRpoCalculatedTime: isoTime(newestAtMs === undefined ? undefined : nowMs),
     ...copyAnswer(disk, facts, view),
   }));
@@ -78,7 +79,7 @@ function copyAnswer(disk: ItemDisk, { progress, nowMs }: ProgressFacts, view: It
     resyncLast15MinutesTransferredBytes: Math.round(view.bytesPerSecond * view.compression * 900),
     resyncLastDataTransferTimeUTC: isoTime(progress?.sentAtMs),
     resyncStartTime: isoTime(startedAtMs),
-    resyncRequired: 'NotRequired',
+    resyncRequired: isResyncRequired(progress) ? 'Required' : 'NotRequired',
     psDataInMegaBytes: 0,
     targetDataInMegaBytes: 0,
     progressStatus: view.health,
@@ -95,6 +96,15 @@ function copyAnswer(disk: ItemDisk, { progress, nowMs }: ProgressFacts, view: It
     progressHealth: 'Normal',
     sourceDataInMegaBytes: 0,
   };
+}
+
+function isResyncRequired(kept: KeptProgress | undefined): boolean {
+  return kept !== undefined && (isResyncing(kept.progress) || kept.progress.damage !== undefined);
+}
+
+/** A disk grows while it is replicated; its row has the size it began with. */
+export function sizeNow(disk: ItemDisk, progress: KeptProgress | undefined): number {
+  return Math.max(disk.sizeBytes, toldOf(disk, progress).total);
 }
 
 function toldOf(disk: ItemDisk, progress: KeptProgress | undefined): { processed: number; total: number } {

@@ -99,6 +99,7 @@ function scenarioAnswer(vault: VaultRef, { currentJob }: ProtectedItem) {
 function detailsAnswer(view: ItemView) {
   const { item, anchor, nowMs, serverName } = view;
   const progress = progressView(view);
+  const protectedDisks = diskAnswers(view, progress);
   return {
     instanceType: 'InMageAzureV2',
     infrastructureVmId: item.machine.protectableItemName,
@@ -115,8 +116,8 @@ function detailsAnswer(view: ItemView) {
     multiVmGroupId: item.multiVmGroupId ?? item.protectedItemId,
     multiVmGroupName: item.multiVmGroupName ?? item.protectedItemId,
     multiVmSyncStatus: item.multiVmGroupName === undefined ? 'Disabled' : 'Enabled',
-    protectedDisks: diskAnswers(view, progress),
-    diskResized: null,
+    protectedDisks,
+    diskResized: protectedDisks.some(({ diskResized }) => diskResized === 'Resized') ? 'Resized' : null,
     masterTargetId: null,
     ...machineAnswer(item),
     ...targetAnswer(item),

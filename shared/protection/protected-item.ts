@@ -21,7 +21,15 @@ export type ProtectionState = z.infer<typeof ProtectionState>;
 /** The job that holds an item just now. */
 const CurrentJob = z.object({
   jobId: z.uuid(),
-  scenario: z.enum(['EnableDr', 'IrCompletion', 'DisableDr', 'UpdateVmProperties']),
+  scenario: z.enum([
+    'EnableDr',
+    'IrCompletion',
+    'DisableDr',
+    'UpdateVmProperties',
+    'RepairVMReplication',
+    'AddDisks',
+    'RemoveDisks',
+  ]),
   startedAtMs: z.number(),
   /** DisableDr: goes on whether or not the appliance answers. */
   force: z.boolean().optional(),
@@ -112,6 +120,8 @@ export const ProtectedItem = z.object({
   policyName: z.string(),
   machine: ItemMachine,
   disks: z.array(ItemDisk).min(1),
+  /** Disks that older recovery points have and the machine's replication has no longer: their numbers stay theirs. */
+  removedDisks: z.array(ItemDisk).optional(),
   target: ItemTarget,
   processServerId: z.string(),
   runAsAccountId: z.string().optional(),

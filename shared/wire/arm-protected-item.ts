@@ -107,6 +107,62 @@ export const ResolveHealthErrorsBody = z.object({
     .nullish(),
 });
 
+const diskIds = z
+  .array(z.strictObject({ diskId: word.describe('As protectedDisks and the protectable item name it.') }))
+  .min(1, 'names no disk')
+  .max(65);
+/** The official clients send '' where something is required and not known. */
+const sameAsItem = (what: string) =>
+  z.string().max(1_000).nullish().describe(`Empty, or ${what} of the item: all its disks have the same.`);
+
+const a2aForm =
+  "The form in which the official clients can name disks: of the other, they send the instanceType only ('A2A' is Site Recovery's word for Azure machines, which are not meant here).";
+
+/** Body of POST replicationProtectedItems/{name}/addDisks. */
+export const AddDisksBody = z.object({
+  properties: z.object({
+    providerSpecificDetails: z.discriminatedUnion('instanceType', [
+      z.strictObject({ instanceType: z.literal('InMageAzureV2'), disksToInclude: diskIds }),
+      z
+        .strictObject({
+          instanceType: z.literal('A2A'),
+          vmManagedDisks: z
+            .array(
+              z.strictObject({
+                diskId: word.describe('As the protectable item names it.'),
+                primaryStagingAzureStorageAccountId: sameAsItem('the log storage account'),
+                recoveryResourceGroupId: sameAsItem('the target resource group'),
+              }),
+            )
+            .min(1, 'names no disk')
+            .max(65),
+        })
+        .describe(a2aForm),
+    ]),
+  }),
+});
+export type AddDisksInput = z.infer<typeof AddDisksBody>['properties']['providerSpecificDetails'];
+
+/** Body of POST replicationProtectedItems/{name}/removeDisks. */
+export const RemoveDisksBody = z.object({
+  properties: z.object({
+    providerSpecificDetails: z.discriminatedUnion('instanceType', [
+      z.strictObject({ instanceType: z.literal('InMageAzureV2'), disksToRemove: diskIds }),
+      z
+        .strictObject({
+          instanceType: z.literal('A2A'),
+          vmManagedDisksIds: z
+            .array(word)
+            .min(1, 'names no disk')
+            .max(65)
+            .describe('As protectedDisks names them.'),
+        })
+        .describe(a2aForm),
+    ]),
+  }),
+});
+export type RemoveDisksInput = z.infer<typeof RemoveDisksBody>['properties']['providerSpecificDetails'];
+
 /** Body of POST replicationProtectedItems/{name}/remove. */
 export const DisableProtectionBody = z.object({
   properties: z.object({

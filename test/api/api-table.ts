@@ -10,7 +10,7 @@ const vaultPath =
 /** The whole text of docs/api.md. */
 export async function apiDocument(): Promise<string> {
   const [operations, implemented] = await Promise.all([sdkOperations(), implementedRoutes()]);
-  const own = implemented.filter(
+  const ownRoutes = implemented.filter(
     (route) =>
       !operations.some((operation) => sameRoute(route, { method: operation.method, route: operation.path })),
   );
@@ -31,15 +31,30 @@ export async function apiDocument(): Promise<string> {
     '| --- | --- | --- | --- |',
     ...lines,
     '',
+    '## Bodies that the real service does not have',
+    '',
+    'Site Recovery adds disks to machines in Azure only. Here `addDisks` and `removeDisks` are for VMware machines, with these `properties.providerSpecificDetails` (schemas `AddDisks` and `RemoveDisks` of [openapi.json](openapi.json)):',
+    '',
+    '| operation | own form | form that the official clients can send |',
+    '| --- | --- | --- |',
+    `| addDisks | ${own('disksToInclude')} | \`{"instanceType": "A2A", "vmManagedDisks": [{"diskId": "…", "primaryStagingAzureStorageAccountId": "", "recoveryResourceGroupId": ""}]}\` |`,
+    `| removeDisks | ${own('disksToRemove')} | \`{"instanceType": "A2A", "vmManagedDisksIds": ["…"]}\` |`,
+    '',
+    'The official clients know no VMware form of the two: of the first they send the `instanceType` and nothing else, which is refused. Disks are named as the protectable item and `protectedDisks` name them. Both are jobs, and naming what is so already is answered with 200.',
+    '',
     "## Secondsite's own",
     '',
     'Requests and answers of those below `secondsite/` are in [openapi.json](openapi.json). The others are where long-running operations are asked about.',
     '',
     '| request | roles |',
     '| --- | --- |',
-    ...own.map((route) => `| ${requestOf(route)} | ${rolesOf(route)} |`).sort(),
+    ...ownRoutes.map((route) => `| ${requestOf(route)} | ${rolesOf(route)} |`).sort(),
     '',
   ].join('\n');
+}
+
+function own(list: string): string {
+  return `\`{"instanceType": "InMageAzureV2", "${list}": [{"diskId": "…"}]}\``;
 }
 
 function operationLine(operation: SdkOperation, implemented: readonly Route[]): string {

@@ -1,7 +1,11 @@
 /** docs/openapi.json: the operations below {vault}/secondsite/, of the schemas that the app itself reads and answers by. */
 import { z } from 'zod';
 import { version } from '../../shared/version.ts';
-import { CreateRecoveryPointBody } from '../../shared/wire/arm-protected-item.ts';
+import {
+  AddDisksBody,
+  CreateRecoveryPointBody,
+  RemoveDisksBody,
+} from '../../shared/wire/arm-protected-item.ts';
 import {
   AuditEventsAnswer,
   ErrorAnswer,
@@ -127,7 +131,11 @@ export function openApiDocument(): string {
     },
     paths,
     components: {
-      schemas: { Error: schemaOf(ErrorAnswer, 'output') },
+      schemas: {
+        Error: schemaOf(ErrorAnswer, 'output'),
+        AddDisks: schemaOf(AddDisksBody, 'input'),
+        RemoveDisks: schemaOf(RemoveDisksBody, 'input'),
+      },
       securitySchemes: {
         entra: {
           type: 'http',

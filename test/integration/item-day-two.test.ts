@@ -130,7 +130,7 @@ describe('a protected item, day two', () => {
     expect(await act('resolveHealthErrors', standing)).toMatchObject({ status: 409 });
   });
 
-  it.each(['addDisks', 'removeDisks', 'repairReplication', 'updateMobilityService', 'updateAppliance'])(
+  it.each(['updateMobilityService', 'updateAppliance'])(
     'refuses %s by name, with what to do instead',
     async (action) => {
       expect(await act(action)).toMatchObject({ status: 400, body: { error: { code: 'NotSupported' } } });

@@ -8,6 +8,7 @@ import { type ChainHead, genesisHead } from '../../shared/replica/point.ts';
 import { MemorySink } from '../../shared/replica/segment-sink.ts';
 import { type ReplicaLog } from '../../shared/replica/replica-store.ts';
 import { SegmentWriter } from '../../shared/replica/segment-writer.ts';
+import { type ItemProgress } from '../../shared/wire/check-in.ts';
 import { type Command, type CommandResult, type DiskRef } from '../../shared/wire/command.ts';
 import { type TestAppliance } from './test-appliance.ts';
 
@@ -21,20 +22,21 @@ export const extentBytes = 64 * 1024;
 export async function writeExtentPoint(
   log: ReplicaLog,
   head: ChainHead,
-  disks: readonly DiskRef[],
+  disks: readonly (DiskRef & { number?: number })[],
 ): Promise<{ head: ChainHead; uploadedBytes: number }> {
   const sink = new MemorySink();
   const writer = await SegmentWriter.create({ ...log, sequence: head.sequence + 1 }, sink);
   const data = randomBytes(extentBytes);
-  await writer.append(sealFrame(writer.reserve(), { disk: 0, offsetBytes: 0, data }));
+  const disk = disks[0]?.number ?? 0;
+  await writer.append(sealFrame(writer.reserve(), { disk, offsetBytes: 0, data }));
   const sealed = await writer.finish();
   await log.store.putIfAbsent(sealed.name, sink.bytes(), { md5: sealed.md5 });
   const next = await writePoint(log, {
     head,
     consistency: 'CrashConsistent',
     time: new Date(),
-    disks: disks.map(({ diskId, sizeBytes }, number) => ({
-      number,
+    disks: disks.map(({ diskId, sizeBytes, number }, at) => ({
+      number: number ?? at,
       id: diskId,
       sizeBytes,
       sectorBytes: 512,
@@ -47,7 +49,8 @@ export async function writeExtentPoint(
 /** One item as its appliance replicates it. */
 class TestReplica {
   readonly #appliance: TestAppliance;
-  readonly #start: Start;
+  #start: Start;
+  #resyncs = 0;
   readonly dataKey: Uint8Array;
   #head: ChainHead;
 
@@ -58,7 +61,33 @@ class TestReplica {
     this.#head = genesisHead(start.protectedItemId);
   }
 
-  async progress(): Promise<void> {
+  /** Goes on with the disks and the schedule of another assignment. */
+  update(start: Start): void {
+    this.#start = start;
+  }
+
+  get disks(): Start['disks'] {
+    return this.#start.disks;
+  }
+
+  /** Begins a resynchronization; `finish` ends it. */
+  async resynchronize(): Promise<number> {
+    this.#resyncs += 1;
+    await this.progress({
+      phase: 'Resync',
+      resync: { asked: this.#resyncs, done: this.#resyncs - 1, sinceMs: Date.now() },
+    });
+    return this.#resyncs;
+  }
+
+  async finish(): Promise<void> {
+    await this.progress({
+      phase: 'Waiting',
+      resync: { asked: this.#resyncs, done: this.#resyncs, sinceMs: Date.now() },
+    });
+  }
+
+  async progress(told: Partial<ItemProgress> = {}): Promise<void> {
     const { protectedItemId, disks } = this.#start;
     await this.#appliance.checkIn({
       kind: 'progress',
@@ -75,6 +104,7 @@ class TestReplica {
           uploadedBytes: 1_000,
           bytesPerSecond: 1_048_576,
           startedAtMs: Date.now(),
+          ...told,
         },
       ],
     });
@@ -140,12 +170,18 @@ export class TestReplication {
     if (body.kind === 'prepareMachine')
       return { outcome: 'succeeded', agentVersion: '0.1.0', osName: 'Debian 12' };
     if (body.kind === 'startReplication') await this.#start(body);
+    if (body.kind === 'resynchronize') {
+      const resyncRequest = await this.replicas.get(body.protectedItemId)?.resynchronize();
+      return resyncRequest === undefined ? { outcome: 'failed' } : { outcome: 'succeeded', resyncRequest };
+    }
     if (body.kind !== 'createRecoveryPoint') return { outcome: 'succeeded' };
     const pointSequence = await this.replicas.get(body.protectedItemId)?.point();
     return pointSequence === undefined ? { outcome: 'failed' } : { outcome: 'succeeded', pointSequence };
   }
 
   async #start(body: Start): Promise<void> {
+    const known = this.replicas.get(body.protectedItemId);
+    if (known !== undefined) return known.update(body);
     const { plaintext } = await compactDecrypt(body.sealedDataKey, this.appliance.encryption.privateKey);
     const replica = new TestReplica(this.appliance, body, plaintext);
     this.replicas.set(body.protectedItemId, replica);
