@@ -4,7 +4,9 @@
  */
 import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, createServer, request as httpRequest } from 'node:http';
+import { Agent, get as httpsGet } from 'node:https';
 import { type AddressInfo } from 'node:net';
+import { brotliDecompressSync } from 'node:zlib';
 import { ServiceBusClient } from '@azure/service-bus';
 import { ensureApplianceItem } from '../shared/fabric/appliance-item.ts';
 import { ApplianceCache, openCheckIn } from '../shared/fabric/check-in.ts';
@@ -78,6 +80,7 @@ export async function benchApi({ json }: { json: boolean }): Promise<number> {
     process.stdout.write(json ? `${JSON.stringify(result)}\n` : inWords(result));
     return 0;
   } finally {
+    agent.destroy();
     await platform.close();
   }
 }
@@ -355,13 +358,23 @@ function progressOf(item: ProtectedItem) {
   };
 }
 
+/** A GET as a client with kept connections sends it; large answers come packed. */
 async function ask({ platform, token }: Pick<Bench, 'platform' | 'token'>, path: string): Promise<unknown> {
   const endpoint = platform.platform.config.armEndpoint.replace(/\/$/u, '');
-  const response = await fetch(`${endpoint}${path}`, { headers: { authorization: `Bearer ${token}` } });
-  const body: unknown = await response.json();
-  if (response.status !== 200) throw new Error(`${path}: ${response.status} ${JSON.stringify(body)}`);
-  return body;
+  const headers = { authorization: `Bearer ${token}`, 'accept-encoding': 'br' };
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    httpsGet(`${endpoint}${path}`, { agent, headers }, resolve).on('error', reject);
+  });
+  const chunks: Buffer[] = [];
+  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  const packed = Buffer.concat(chunks);
+  const isPacked = response.headers['content-encoding'] === 'br';
+  const body: unknown = JSON.parse((isPacked ? brotliDecompressSync(packed) : packed).toString('utf8'));
+  if (response.statusCode === 200) return body;
+  throw new Error(`${path}: ${response.statusCode} ${JSON.stringify(body)}`);
 }
+
+const agent = new Agent({ keepAlive: true });
 
 /** Does something for each, so many at once. */
 async function inParallel<T>(

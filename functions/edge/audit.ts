@@ -20,13 +20,18 @@ export type Answered = {
 
 const reading = new Set(['GET', 'HEAD', 'OPTIONS']);
 
+/** Whether requests of this method change nothing, and so leave no audit row. */
+export function isReading(method: string): boolean {
+  return reading.has(method);
+}
+
 /**
  * Writes the audit row of a request that may have changed something. It comes after the fact: a row that can not be
  * written does not undo what was done, and the log then has it.
  */
 export async function auditRequest(answered: Answered, context: InvocationContext): Promise<void> {
   const { vault } = answered;
-  if (vault === undefined || reading.has(answered.method)) return;
+  if (vault === undefined || isReading(answered.method)) return;
   // A stranger without a token leaves a row only by what he was let do: rows cost.
   if (answered.caller.objectId === '' && answered.status >= 400) return;
   const event = {

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { type JWTVerifyGetKey, createRemoteJWKSet, errors, jwtVerify } from 'jose';
 import { z } from 'zod';
 import { DomainError } from '../../shared/fault.ts';
@@ -13,13 +14,23 @@ const Claims = z.object({
   tid: z.string().optional(),
   name: z.string().optional(),
   roles: z.array(z.string()).default([]),
+  /** Seconds since 1970. */
+  exp: z.number(),
 });
 
 /** Clocks of issuer and service may differ by this much. */
 const clockToleranceSeconds = 60;
 
-/** Makes the check of bearer tokens; the issuer's keys are fetched at first use and kept. */
+/** How long a token that was found good is not looked at again: so long at most an issuer's withdrawn key still counts. */
+const knownForMs = 5 * 60_000;
+const mostKnown = 10_000;
+
+/**
+ * Makes the check of bearer tokens; the issuer's keys are fetched at first use and kept. A caller sends the same token
+ * many times, so a good one is remembered, by its hash, for five minutes and never beyond its own end.
+ */
 export function bearerTokenCheck(settings: TokenSettings): (authorization: string | null) => Promise<Caller> {
+  const known = new Map<string, { caller: Caller; untilMs: number }>();
   const keys = createRemoteJWKSet(new URL(settings.jwksUri));
   const audience = settings.audiences.flatMap((name) => {
     const bare = name.replace(/\/+$/u, '');
@@ -28,13 +39,19 @@ export function bearerTokenCheck(settings: TokenSettings): (authorization: strin
   return async (authorization) => {
     const token = /^Bearer +(\S+)$/iu.exec(authorization ?? '')?.[1];
     if (token === undefined) throw refused('The request has no bearer token.');
+    const digest = hash('sha256', token);
+    const kept = known.get(digest);
+    if (kept !== undefined && kept.untilMs > Date.now()) return kept.caller;
     const claims = await verify(token, keys, { issuer: settings.issuer, audience });
-    return {
+    const caller = {
       objectId: claims.oid ?? claims.sub ?? '',
       tenantId: claims.tid ?? '',
       name: claims.name ?? '',
       roles: claims.roles,
     };
+    if (known.size >= mostKnown) known.clear();
+    known.set(digest, { caller, untilMs: Math.min(claims.exp * 1_000, Date.now() + knownForMs) });
+    return caller;
   };
 }
 

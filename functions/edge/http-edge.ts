@@ -14,9 +14,11 @@ import { isAllowed } from '../../shared/access/roles.ts';
 import { type VaultRef } from '../../shared/arm/resource-id.ts';
 import { DomainError } from '../../shared/fault.ts';
 import { services } from '../services.ts';
-import { auditRequest } from './audit.ts';
+import { auditRequest, isReading } from './audit.ts';
 import { type Caller } from './authenticate.ts';
 import { answerOfFault } from './http-fault.ts';
+import { JsonText } from './json-text.ts';
+import { packedBody } from './packed-body.ts';
 import { readJson } from './read-body.ts';
 import { type PathParameters, pathParameters, vaultRoute } from './route.ts';
 
@@ -98,8 +100,8 @@ export function httpEdge<Route extends string>(
       const { body, ...rest } = await run(callOf(operation.route, request, { context, caller }));
       return { ...rest, ...(body !== undefined && { jsonBody: body }) };
     });
-    const headers = { ...commonHeaders(request), ...answer.headers };
-    if (known.caller !== undefined && operation.audit !== false) {
+    const headers = commonHeaders(request);
+    if (known.caller !== undefined && operation.audit !== false && !isReading(request.method)) {
       const answered = {
         method: request.method,
         action,
@@ -112,8 +114,22 @@ export function httpEdge<Route extends string>(
       };
       await auditRequest(answered, context);
     }
-    return { ...answer, headers };
+    return written(answer, request, headers);
   };
+}
+
+/** The answer as the library takes it. A body is text here: for a `jsonBody` the library makes the headers twice. */
+async function written(
+  { jsonBody, ...answer }: EdgeAnswer,
+  request: HttpRequest,
+  common: Record<string, string>,
+): Promise<HttpResponseInit> {
+  const headers = { ...common, ...answer.headers };
+  if (jsonBody === undefined) return { ...answer, headers };
+  const text = jsonBody instanceof JsonText ? jsonBody.text : JSON.stringify(jsonBody);
+  const packed = await packedBody(text, request.headers.get('accept-encoding'));
+  const type = { 'content-type': 'application/json' };
+  return { ...answer, body: packed.body, headers: { ...type, ...headers, ...packed.headers } };
 }
 
 const nobody: Caller = { objectId: '', tenantId: '', name: '', roles: [] };
@@ -147,7 +163,7 @@ function callOf<Route extends string>(
   const url = new URL(request.url);
   return {
     ...rest,
-    params: pathParameters(route, request.url),
+    params: pathParameters(route, url),
     query: request.query,
     url,
     origin: url.origin,
@@ -204,6 +220,8 @@ function causeOf(error: DomainError): string {
   return error.cause instanceof Error ? error.cause.message : '';
 }
 
+const uuid = z.regexes.uuid();
+
 function commonHeaders(request: HttpRequest): Record<string, string> {
   const correlation = request.headers.get('x-ms-correlation-request-id') ?? '';
   return {
@@ -212,7 +230,7 @@ function commonHeaders(request: HttpRequest): Record<string, string> {
     expires: '-1',
     'x-content-type-options': 'nosniff',
     'x-ms-request-id': randomUUID(),
-    'x-ms-correlation-request-id': z.uuid().safeParse(correlation).success ? correlation : randomUUID(),
+    'x-ms-correlation-request-id': uuid.test(correlation) ? correlation : randomUUID(),
   };
 }
 

@@ -23,9 +23,9 @@ const longestName = 260;
  * @throws InvalidRequest for a broken percent encoding, a name with control characters, or one that is too long;
  * ResourceNotFound when the URL is not of this route (dot segments the URL parser resolved).
  */
-export function pathParameters<Route extends string>(route: Route, url: string): PathParameters<Route> {
+export function pathParameters<Route extends string>(route: Route, url: string | URL): PathParameters<Route> {
   const wanted = route.split('/');
-  const found = new URL(url).pathname.replace(/^\/|\/$/gu, '').split('/');
+  const found = (typeof url === 'string' ? new URL(url) : url).pathname.replace(/^\/|\/$/gu, '').split('/');
   if (found.length !== wanted.length) throw wrongPath();
   const parameters: Record<string, string> = {};
   for (const [at, word] of wanted.entries()) {

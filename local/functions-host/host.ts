@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { resolveSettings, type LoadedFunction } from './bindings.ts';
 import { installCoreModule, type Registry } from './core-module.ts';
+import type { RpcTypedData } from './core-api.ts';
 import { clientBindingValue } from './durable/client-binding.ts';
 import { startDurable, type Durable } from './durable/durable.ts';
 import { readHostJson, type HostJson } from './host-json.ts';
@@ -93,11 +94,16 @@ async function startParts({ options, hostJson, log, url }: Setup): Promise<Parts
   const connectionName = connectionNameOf(hostJson);
   const connectionString = process.env[connectionName];
   let durable: Durable | undefined;
+  let clientBinding: RpcTypedData | undefined;
   const invoke = createInvoke({
     registry,
     log,
     timeoutMs: hostJson.functionTimeout,
-    clientBinding: () => (durable === undefined ? {} : clientBindingValue(durable.urls)),
+    clientBinding: () => {
+      // The same for every call, once there is one.
+      if (durable !== undefined) clientBinding ??= clientBindingValue(durable.urls);
+      return clientBinding ?? {};
+    },
   });
   // Routes are checked before anything runs.
   const handleFunctions = createHttpFunctions({

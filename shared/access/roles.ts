@@ -118,15 +118,16 @@ const roleActions: Readonly<Record<string, readonly string[]>> = {
   'Site Recovery Reader': [...reading, `${vaults}/replicationJobs/read`, `${vaults}/monitoringAlerts/read`],
 };
 
+const rolePatterns = new Map(
+  Object.entries(roleActions).map(([role, patterns]) => [role, patterns.map((pattern) => regExpOf(pattern))]),
+);
+
 /** Whether one of the roles allows the ARM action. Roles that are not Site Recovery's allow nothing. */
 export function isAllowed(roles: readonly string[], action: string): boolean {
-  return roles.some((role) => {
-    const patterns = Object.hasOwn(roleActions, role) ? (roleActions[role] ?? []) : [];
-    return patterns.some((pattern) => matches(pattern, action));
-  });
+  return roles.some((role) => rolePatterns.get(role)?.some((pattern) => pattern.test(action)) ?? false);
 }
 
-function matches(pattern: string, action: string): boolean {
+function regExpOf(pattern: string): RegExp {
   const escaped = pattern.replaceAll(/[.+?^${}()|[\]\\]/gu, '\\$&').replaceAll('*', '.*');
-  return new RegExp(`^${escaped}$`, 'iu').test(action);
+  return new RegExp(`^${escaped}$`, 'iu');
 }

@@ -10,6 +10,7 @@ import { type ChildPath, type VaultRef, sameName } from '../arm/resource-id.ts';
 import { type RowKey, rowKey, rowsBelow, vaultPartition } from '../store/row-key.ts';
 import { type Row, Rows, notFound } from '../store/rows.ts';
 import { type Table } from '../store/table.ts';
+import { remembered } from '../remembered.ts';
 import { ApplianceMachine, PublicKeyJwk } from '../wire/registration.ts';
 
 export const Appliance = z.object({
@@ -30,9 +31,9 @@ export type Appliance = z.infer<typeof Appliance>;
 const kind = 'replicationFabrics';
 
 /** Name of the fabric: 64 hex digits, as Site Recovery names a VMware fabric. */
-export function fabricNameOf(applianceId: string): string {
-  return createHash('sha256').update(`fabric ${applianceId.toLowerCase()}`).digest('hex');
-}
+export const fabricNameOf: (applianceId: string) => string = remembered((applianceId) =>
+  createHash('sha256').update(`fabric ${applianceId.toLowerCase()}`).digest('hex'),
+);
 
 /** Name of the one protection container. */
 export function containerNameOf(applianceId: string): string {

@@ -73,12 +73,37 @@ export function decodeItemRow(entity: Entity): ItemRow {
   const anchor = textOf(entity, 'anchor');
   const health = textOf(entity, 'health');
   return {
-    item: ProtectedItem.parse(JSON.parse(textOf(entity, itemPart))),
+    item: itemOf(entity),
     progress: progress === '' ? undefined : KeptProgress.parse(JSON.parse(progress)),
     anchor: anchor === '' ? undefined : Anchor.parse(JSON.parse(anchor)),
     health: health === '' ? undefined : KeptHealth.parse(JSON.parse(health)),
     etag: entity.etag,
   };
+}
+
+/** The item itself changes seldom: one whose text is that of the last look is not parsed and checked again. */
+function itemOf(entity: Entity): ProtectedItem {
+  const text = textOf(entity, itemPart);
+  const key = `${String(entity['partitionKey'])}/${entity.rowKey}`;
+  const seen = seenItems.get(key);
+  if (seen?.text === text) return seen.item;
+  const item = deepFrozen(ProtectedItem.parse(JSON.parse(text)));
+  if (seenItems.size >= mostSeen) seenItems.clear();
+  seenItems.set(key, { text, item });
+  return item;
+}
+
+const seenItems = new Map<string, { text: string; item: ProtectedItem }>();
+/** A few KiB each. */
+const mostSeen = 5_000;
+
+/** Nobody shall change what others are given too. */
+function deepFrozen<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const part of Object.values(value)) deepFrozen(part);
+  }
+  return value;
 }
 
 type Parts = Pick<ItemRow, 'item' | 'anchor' | 'health'>;

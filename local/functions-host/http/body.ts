@@ -11,6 +11,7 @@ export async function readBody(
   response: ServerResponse,
 ): Promise<Buffer | undefined> {
   if (Number(request.headers['content-length'] ?? 0) > maxBodySizeBytes) return refuse(request, response);
+  if (!hasBody(request)) return Buffer.alloc(0);
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -19,6 +20,11 @@ export async function readBody(
     chunks.push(chunk);
   }
   return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, sizeBytes);
+}
+
+/** https://www.rfc-editor.org/rfc/rfc9112#name-message-body-length */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0;
 }
 
 function refuse(request: IncomingMessage, response: ServerResponse): undefined {

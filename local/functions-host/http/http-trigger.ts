@@ -34,9 +34,10 @@ export function createHttpFunctions(options: {
   const httpFunctions = options.functions
     .filter((target) => target.triggerType === 'httpTrigger')
     .map((target) => toHttpFunction(target, options.routePrefix));
+  const byMethod = groupByMethod(httpFunctions);
   return async (request, response) => {
     const { path, query } = splitTarget(request.url ?? '/');
-    const found = findFunction(httpFunctions, request.method ?? 'GET', splitPath(path));
+    const found = findFunction(byMethod.get(request.method ?? 'GET') ?? [], splitPath(path));
     if (found === undefined) return false;
     const { target, authLevel } = found.httpFunction;
     const key = presentedKey(request.headers['x-functions-key'], readQuery(query));
@@ -68,13 +69,19 @@ function toHttpFunction(target: LoadedFunction, routePrefix: string): HttpFuncti
   };
 }
 
+/** The functions of each method, in the order in which they are tried. */
+function groupByMethod(httpFunctions: HttpFunction[]): Map<string, HttpFunction[]> {
+  const methods = new Set(httpFunctions.flatMap((httpFunction) => [...httpFunction.methods]));
+  return new Map(
+    [...methods].map((method) => [method, httpFunctions.filter((one) => one.methods.has(method))]),
+  );
+}
+
 function findFunction(
   httpFunctions: HttpFunction[],
-  method: string,
   path: string[],
 ): { httpFunction: HttpFunction; routeValues: RouteValues } | undefined {
   for (const httpFunction of httpFunctions) {
-    if (!httpFunction.methods.has(method)) continue;
     const routeValues = matchRoute(httpFunction.route, path);
     if (routeValues !== undefined) return { httpFunction, routeValues };
   }

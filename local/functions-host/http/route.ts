@@ -10,8 +10,11 @@ type Parameter = {
   defaultValue: string | undefined;
 };
 
-/** One segment: text alone, one parameter alone, or both mixed (`{name}.{extension}`), matched by `pattern`. */
-type Segment = { pattern: RegExp; parameters: Parameter[] };
+/**
+ * One segment: text alone, one parameter alone, or both mixed (`{name}.{extension}`), matched by `pattern`. `literal` is
+ * the text of a segment that is nothing else, in lower case and of ASCII only: it is told apart without the pattern.
+ */
+type Segment = { pattern: RegExp; parameters: Parameter[]; literal: string | undefined };
 
 /** A parsed route template. */
 export type Route = { template: string; segments: Segment[] };
@@ -70,7 +73,13 @@ function parseSegment(text: string, template: string): Segment {
   if (isMixed && parameters.some((parameter) => parameter.isOptional || parameter.isCatchAll)) {
     throw new NotSupportedError(`route '${template}': an optional or catch-all parameter beside other text`);
   }
-  return { pattern: new RegExp(`^${pattern}$`, 'isu'), parameters };
+  // Beyond ASCII the pattern's case folding decides.
+  const literal = parameters.length === 0 && isAscii(text) ? text.toLowerCase() : undefined;
+  return { pattern: new RegExp(`^${pattern}$`, 'isu'), parameters, literal };
+}
+
+function isAscii(text: string): boolean {
+  return /^[ -~]*$/u.test(text);
 }
 
 function closingBrace(text: string): number {
@@ -143,6 +152,7 @@ function fillMissing(segment: Segment, values: RouteValues): boolean {
 }
 
 function matchSegment(segment: Segment, text: string, values: RouteValues): boolean {
+  if (segment.literal !== undefined && isAscii(text)) return segment.literal === text.toLowerCase();
   const match = segment.pattern.exec(text);
   return (
     match !== null && segment.parameters.every((parameter, at) => assign(values, parameter, match[at + 1]))
