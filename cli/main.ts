@@ -4,8 +4,10 @@ import { Command } from 'commander';
 import { addApplianceCommands } from './appliance.ts';
 import { addAgentCommands } from './agent.ts';
 import { addLocalCommands } from './local.ts';
+import { addReplicationCommands } from './replication.ts';
 import { installedVersion } from './run-part.ts';
 import { tellError } from './tell-error.ts';
+import { addVaultCommands } from './vault.ts';
 
 const program = new Command('secondsite')
   .description(
@@ -16,4 +18,6 @@ const program = new Command('secondsite')
 addAgentCommands(program);
 addLocalCommands(program);
 addApplianceCommands(program);
+addVaultCommands(program);
+addReplicationCommands(program);
 await program.parseAsync().catch(tellError);
