@@ -1,19 +1,11 @@
 /** `secondsite appliance …`: what is done at the machine that the configuration server and process server run on. */
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import type { AccountSummary } from '../shared/wire/appliance-control.ts';
-import {
-  common,
-  commonArguments,
-  print,
-  readSecret,
-  withPassword,
-  type CommonOptions,
-  type PasswordOptions,
-} from './appliance-options.ts';
+import { common, commonArguments, print, readSecret, type CommonOptions } from './appliance-options.ts';
+import { accountsCommand, hostKeysCommand, packagesCommand } from './appliance-accounts.ts';
 import { supportCommands } from './appliance-support.ts';
 import { refreshCommand, vCenterCommand } from './appliance-vcenter.ts';
-import { describeStatus, inColumns } from './appliance-status.ts';
+import { describeStatus } from './appliance-status.ts';
 import { askAppliance } from './control-client.ts';
 import { runPart } from './run-part.ts';
 
@@ -26,6 +18,8 @@ export function addApplianceCommands(program: Command): void {
   group.addCommand(runCommand());
   group.addCommand(statusCommand());
   group.addCommand(accountsCommand());
+  group.addCommand(hostKeysCommand());
+  group.addCommand(packagesCommand());
   group.addCommand(passphraseCommand());
   group.addCommand(vCenterCommand());
   group.addCommand(refreshCommand());
@@ -93,52 +87,6 @@ function statusCommand(): Command {
   );
 }
 
-function accountsCommand(): Command {
-  const group = new Command('accounts').description('accounts that vCenters and machines are reached with');
-  group.addCommand(accountsAddCommand());
-  group.addCommand(accountsUpdateCommand());
-  group.addCommand(
-    common('list', 'list the accounts').action(async ({ dataFolder, json }: CommonOptions) => {
-      const accounts = await askAppliance(dataFolder, { op: 'accountsList' });
-      print(json, accounts, describeAccounts(accounts));
-    }),
-  );
-  group.addCommand(
-    common('remove', 'remove an account that no vCenter uses')
-      .argument('<account>', 'id or name')
-      .action(async (account: string, { dataFolder, json }: CommonOptions) => {
-        const removed = await askAppliance(dataFolder, { op: 'accountsRemove', account });
-        print(json, removed, `Removed the account '${removed.accountName}'.`);
-      }),
-  );
-  return group;
-}
-
-function accountsAddCommand(): Command {
-  return withPassword('add', 'add an account')
-    .requiredOption('--name <name>', 'what to call it; the vault shows this name')
-    .requiredOption('--user <name>', 'the user name to log in with')
-    .action(async (options: CommonOptions & PasswordOptions & { name: string; user: string }) => {
-      const { dataFolder, json, name: accountName, user: userName } = options;
-      const password = await readSecret('password', options.passwordEnv);
-      const account = await askAppliance(dataFolder, { op: 'accountsAdd', accountName, userName, password });
-      print(json, account, `Added the account '${account.accountName}' with id ${account.accountId}.`);
-    });
-}
-
-function accountsUpdateCommand(): Command {
-  return withPassword('update', "change an account's password")
-    .argument('<account>', 'id or name')
-    .option('--user <name>', 'the user name to log in with, where it changed too')
-    .action(async (account: string, options: CommonOptions & PasswordOptions & { user?: string }) => {
-      const password = await readSecret('password', options.passwordEnv);
-      const user = options.user === undefined ? {} : { userName: options.user };
-      const request = { op: 'accountsUpdate', account, password, ...user } as const;
-      const changed = await askAppliance(options.dataFolder, request);
-      print(options.json, changed, `Changed the account '${changed.accountName}'.`);
-    });
-}
-
 function passphraseCommand(): Command {
   const group = new Command('passphrase').description('what a mobility agent proves when it enrols');
   group.addCommand(
@@ -157,10 +105,4 @@ function passphraseCommand(): Command {
       }),
   );
   return group;
-}
-
-function describeAccounts(accounts: AccountSummary[]): string {
-  if (accounts.length === 0) return 'There are no accounts yet.';
-  const rows = accounts.map((account) => [account.accountId, account.accountName, account.userName]);
-  return inColumns([['ID', 'NAME', 'USER'], ...rows]);
 }

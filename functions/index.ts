@@ -7,6 +7,7 @@ import './http/policies.ts';
 import './http/protected-items.ts';
 import './http/update-item.ts';
 import './http/item-disks.ts';
+import './http/update-mobility-service.ts';
 import './http/recovery-points.ts';
 import './http/appliances.ts';
 import './http/fabrics.ts';

@@ -2,10 +2,28 @@ import { DomainError } from '../../shared/fault.ts';
 import type { AccountSummary } from '../../shared/wire/appliance-control.ts';
 import type { Store } from './store.ts';
 
+const keyPurpose = 'account-key';
+
 /** What a run-as account logs in with. */
 export interface Credentials {
   userName: string;
   password: string;
+}
+
+/** How a run-as account enters machines over SSH. */
+export interface SshCredentials extends Credentials {
+  /** Empty where there is only a key; beside a key it is for sudo. */
+  password: string;
+  privateKey?: string;
+  port: number;
+}
+
+/** What can be said of an account. What is undefined stays as it is, or is not there. */
+interface AccountChange {
+  userName?: string | undefined;
+  password?: string | undefined;
+  privateKey?: string | undefined;
+  sshPort?: number | undefined;
 }
 
 /**
@@ -13,7 +31,19 @@ export interface Credentials {
  *
  * @throws DomainError Conflict when there is one of this name.
  */
-export function addAccount(store: Store, accountName: string, credentials: Credentials): AccountSummary {
+export function addAccount(
+  store: Store,
+  accountName: string,
+  account: AccountChange & { userName: string },
+): AccountSummary {
+  const { userName, password, privateKey, sshPort } = account;
+  if (password === undefined && privateKey === undefined) {
+    throw new DomainError({
+      code: 'InvalidRequest',
+      message: 'An account has a password, a private key, or both.',
+      target: accountName,
+    });
+  }
   if (listAccounts(store).some((account) => sameName(account.accountName, accountName))) {
     throw new DomainError({
       code: 'Conflict',
@@ -24,32 +54,51 @@ export function addAccount(store: Store, accountName: string, credentials: Crede
     });
   }
   const { lastInsertRowid } = store.db
-    .prepare('INSERT INTO account (name, userName, sealedPassword) VALUES (?, ?, ?)')
-    .run(accountName, credentials.userName, sealed(store, credentials.password));
-  return { accountId: String(lastInsertRowid), accountName, userName: credentials.userName };
+    .prepare(
+      'INSERT INTO account (name, userName, sealedPassword, sealedPrivateKey, sshPort) VALUES (?, ?, ?, ?, ?)',
+    )
+    .run(
+      accountName,
+      userName,
+      sealed(store, password ?? ''),
+      privateKey === undefined ? null : store.box.seal(keyPurpose, privateKey),
+      sshPort ?? 22,
+    );
+  return getAccount(store, String(lastInsertRowid));
 }
 
-/** Changes an account's password, and its user name where one is given. */
-export function updateAccount(
-  store: Store,
-  idOrName: string,
-  change: { userName?: string | undefined; password: string },
-): AccountSummary {
-  const account = getAccount(store, idOrName);
-  const userName = change.userName ?? account.userName;
+/** Changes what is given of an account. */
+export function updateAccount(store: Store, idOrName: string, change: AccountChange): AccountSummary {
+  const { accountId } = getAccount(store, idOrName);
+  const { userName, password, privateKey, sshPort } = change;
   store.db
-    .prepare('UPDATE account SET userName = ?, sealedPassword = ? WHERE id = ?')
-    .run(userName, sealed(store, change.password), Number(account.accountId));
-  return { ...account, userName };
+    .prepare(
+      `UPDATE account SET userName = coalesce(?, userName), sealedPassword = coalesce(?, sealedPassword),
+         sealedPrivateKey = coalesce(?, sealedPrivateKey), sshPort = coalesce(?, sshPort) WHERE id = ?`,
+    )
+    .run(
+      userName ?? null,
+      password === undefined ? null : sealed(store, password),
+      privateKey === undefined ? null : store.box.seal(keyPurpose, privateKey),
+      sshPort ?? null,
+      Number(accountId),
+    );
+  return getAccount(store, accountId);
 }
 
 /** The accounts without their passwords. */
 export function listAccounts(store: Store): AccountSummary[] {
-  const rows = store.db.prepare('SELECT id, name, userName FROM account ORDER BY id').all();
+  const rows = store.db
+    .prepare(
+      'SELECT id, name, userName, sshPort, sealedPrivateKey IS NOT NULL AS hasKey FROM account ORDER BY id',
+    )
+    .all();
   return rows.map((row) => ({
     accountId: String(row['id']),
     accountName: String(row['name']),
     userName: String(row['userName']),
+    sshPort: Number(row['sshPort']),
+    hasPrivateKey: row['hasKey'] === 1,
   }));
 }
 
@@ -81,6 +130,18 @@ export function getCredentials(store: Store, accountId: string): Credentials {
   return {
     userName: account.userName,
     password: store.box.open('account', row?.['sealedPassword'] as Uint8Array),
+  };
+}
+
+/** With what the account enters machines. @throws DomainError ResourceNotFound */
+export function getLogin(store: Store, accountId: string): SshCredentials {
+  const { sshPort, accountId: id } = getAccount(store, accountId);
+  const row = store.db.prepare('SELECT sealedPrivateKey FROM account WHERE id = ?').get(Number(id));
+  const key = row?.['sealedPrivateKey'];
+  return {
+    ...getCredentials(store, id),
+    ...(key instanceof Uint8Array ? { privateKey: store.box.open(keyPurpose, key) } : {}),
+    port: sshPort,
   };
 }
 

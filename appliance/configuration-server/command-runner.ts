@@ -13,7 +13,8 @@ import {
   type HandledCommand,
 } from './handled-command.ts';
 import type { Identity } from './identity.ts';
-import type { CheckInNumbers } from './outbox.ts';
+import { putOutbox, type CheckInNumbers } from './outbox.ts';
+import { prepareMachine, updateAgent, type AgentParts } from './prepare-machine.ts';
 import type { Store } from './store.ts';
 import { faultOf } from './tokens.ts';
 import { removeVCenter } from './vcenter.ts';
@@ -29,6 +30,8 @@ export interface CommandRunnerParts {
   identity: Identity;
   processServer: ProcessServer;
   discovery: DiscoveryRound;
+  /** Where the process server listens. */
+  host: string;
   /** Called when a result was put into the outbox. */
   onResult: () => void;
 }
@@ -111,7 +114,7 @@ export class CommandRunner {
     let result: CommandResult;
     try {
       if (stop.aborted) throw stop.reason;
-      result = { commandId, outcome: 'succeeded', ...(await this.#perform(body, signal)) };
+      result = { commandId, outcome: 'succeeded', ...(await this.#perform(commandId, body, signal)) };
     } catch (error) {
       if (stop.reason === closing) return;
       const cause: unknown = stop.aborted ? stop.reason : signal.aborted ? tookTooLong(body) : error;
@@ -127,7 +130,7 @@ export class CommandRunner {
     this.#parts.onResult();
   }
 
-  async #perform(body: CommandBody, signal: AbortSignal): Promise<Details> {
+  async #perform(commandId: string, body: CommandBody, signal: AbortSignal): Promise<Details> {
     const { store, processServer, discovery } = this.#parts;
     switch (body.kind) {
       case 'addVCenter':
@@ -139,10 +142,10 @@ export class CommandRunner {
       case 'refresh':
         refuseFailures(await discovery.discoverAll('request'));
         return {};
-      case 'prepareMachine': {
-        const agent = await processServer.prepare(body.biosUuid, body.disks, signal);
-        return { agentVersion: agent.version, osName: agent.osName };
-      }
+      case 'prepareMachine':
+        return prepareMachine(this.#agentParts(commandId), body, signal);
+      case 'updateAgent':
+        return updateAgent(this.#agentParts(commandId), body, signal);
       case 'startReplication': {
         const { protectedItemId, biosUuid, machineName, disks, schedule } = body;
         const dataKey = await this.#openDataKey(body.sealedDataKey);
@@ -162,6 +165,16 @@ export class CommandRunner {
         break;
     }
     return processServer.createPoint(body.protectedItemId, signal);
+  }
+
+  #agentParts(commandId: string): AgentParts {
+    const { store, numbers, processServer, host, onResult } = this.#parts;
+    const onProgress = (step: string, percent: number): void => {
+      const told = { kind: 'commandProgress', commandId, step, percent } as const;
+      putOutbox(store, `progress:${commandId}`, told, numbers);
+      onResult();
+    };
+    return { store, processServer, host, onProgress };
   }
 
   async #openDataKey(sealed: string): Promise<Uint8Array> {

@@ -2,8 +2,10 @@
  * The configuration server: the appliance's side towards the vault. Sends check-ins, takes commands, discovers vCenters.
  */
 import type { ServiceBusClientOptions } from '@azure/service-bus';
+import { DomainError } from '../../shared/fault.ts';
 import type { Heartbeat } from '../../shared/wire/check-in.ts';
 import type { ApplianceStatus } from '../../shared/wire/appliance-control.ts';
+import { listAgentPackages } from '../push/agent-packages.ts';
 import type { ProcessServer, ProcessServerEvent } from '../process-server/contract.ts';
 import { listAccounts } from './account.ts';
 import { delay } from './back-off.ts';
@@ -69,6 +71,7 @@ export class ConfigurationServer {
       identity,
       processServer,
       discovery: this.discovery,
+      host: parts.host,
       onResult: () => {
         this.#sender.wake();
         this.#changed.wake();
@@ -169,8 +172,10 @@ export class ConfigurationServer {
   #heartbeat(): Heartbeat {
     const { store, processServer } = this.#parts;
     const prerequisites = findPrerequisites(store);
+    const agentPackageVersion = findPackageVersion(store);
     return {
       kind: 'heartbeat',
+      ...(agentPackageVersion === undefined ? {} : { agentPackageVersion }),
       machine: describeMachine(),
       ...(prerequisites === undefined ? {} : { prerequisites }),
       processServer: { ...this.#health.measure(), ...processServer.health() },
@@ -188,5 +193,15 @@ export class ConfigurationServer {
       certificateExpiresAtMs: Math.min(processServer.caExpiresAtMs, processServer.certificateExpiresAtMs()),
       startedAtMs: this.#startedAtMs,
     };
+  }
+}
+
+/** Packages that are not to be trusted are none; a push says why. */
+function findPackageVersion(store: Store): string | undefined {
+  try {
+    return listAgentPackages(store)[0]?.version;
+  } catch (error) {
+    if (error instanceof DomainError) return undefined;
+    throw error;
   }
 }

@@ -2,6 +2,8 @@ import { DomainError } from '../../shared/fault.ts';
 import type { ApplianceStatus, ControlAnswer, ControlRequest } from '../../shared/wire/appliance-control.ts';
 import type { PrerequisiteReport } from '../../shared/wire/prerequisite.ts';
 import { checkPrerequisites } from '../setup/prerequisites/check-prerequisites.ts';
+import { listAgentPackages, trustReleaseKey } from '../push/agent-packages.ts';
+import { forgetHostKey, listHostKeys } from '../push/host-key.ts';
 import { version } from '../version.ts';
 import { addAccount, listAccounts, removeAccount, updateAccount } from './account.ts';
 import type { ConfigurationServer } from './configuration-server.ts';
@@ -33,10 +35,10 @@ type Handlers = {
 const handlers: Handlers = {
   status,
   accountsList: ({ store }) => listAccounts(store),
-  accountsAdd: (parts, { accountName, userName, password }) =>
-    changed(parts, addAccount(parts.store, accountName, { userName, password })),
-  accountsUpdate: (parts, { account, userName, password }) =>
-    changed(parts, updateAccount(parts.store, account, { userName, password })),
+  accountsAdd: (parts, { accountName, ...account }) =>
+    changed(parts, addAccount(parts.store, accountName, account)),
+  accountsUpdate: (parts, { account, ...change }) =>
+    changed(parts, updateAccount(parts.store, account, change)),
   accountsRemove: (parts, { account }) => changed(parts, removeAccount(parts.store, account)),
   passphraseShow: ({ store }) => ({ passphrase: getPassphrase(store) }),
   passphraseSet: ({ store }, { passphrase }) => {
@@ -48,6 +50,16 @@ const handlers: Handlers = {
     pinFingerprint(store, vCenterName, readFingerprint(fingerprint));
     await running?.discovery.discoverAll('request');
     return getVCenter(store, vCenterName);
+  },
+  hostKeysList: ({ store }) => listHostKeys(store),
+  hostKeysForget: ({ store }, { address }) => {
+    if (forgetHostKey(store, address)) return {};
+    throw new DomainError({ code: 'ResourceNotFound', message: `No host key of '${address}' is known.` });
+  },
+  packagesList: ({ store }) => listAgentPackages(store),
+  packagesTrust: ({ store }, { fingerprint }) => {
+    trustReleaseKey(store, fingerprint);
+    return listAgentPackages(store);
   },
   doctor: async (parts) => diagnose(status(parts), await examineMachine(parts), Date.now()),
   renewCertificate: async (parts) => {

@@ -35,6 +35,9 @@ const migrations = [
    CREATE TABLE outbox (
      id INTEGER PRIMARY KEY AUTOINCREMENT, subject TEXT NOT NULL UNIQUE,
      epoch INTEGER NOT NULL, sequence INTEGER NOT NULL, body TEXT NOT NULL) STRICT;`,
+  `ALTER TABLE account ADD COLUMN sealedPrivateKey BLOB;
+   ALTER TABLE account ADD COLUMN sshPort INTEGER NOT NULL DEFAULT 22;
+   CREATE TABLE hostKey (host TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, firstSeenMs INTEGER NOT NULL) STRICT;`,
 ];
 
 /** Whether a data folder has a store. */

@@ -5,7 +5,7 @@ import type { DiskRef } from '../../shared/wire/command.ts';
 import type { DiskSource } from './disk-source.ts';
 import { ImageFile } from './image-file.ts';
 import { inspectBlockDevice } from './linux/block-device.ts';
-import { findDisks, listSystemDisks, type FoundDisk } from './linux/find-disks.ts';
+import { diskIdOf, findDisks, listSystemDisks, type FoundDisk } from './linux/find-disks.ts';
 import { LinuxBlockDevice } from './linux/linux-block-device.ts';
 
 /** The agent's disks as they are now: what to tell of each, and those that can be read. */
@@ -67,10 +67,16 @@ export class AgentDisks {
   #find(): FoundDisk[] {
     const given = [...this.#given].map(([diskId, path]) => ({ diskId, path }));
     const others = [...this.#wanted.values()].filter(({ diskId }) => !this.#given.has(diskId));
-    if (!this.looks || others.length === 0) return given;
+    if (!this.looks) return given;
     const paths = new Set(this.#given.values());
     const free = listSystemDisks().filter(({ path }) => !paths.has(path));
-    return [...given, ...findDisks(others, free)];
+    const found = findDisks(others, free);
+    for (const disk of found) if ('path' in disk) paths.add(disk.path);
+    // Of a physical machine nobody but the agent knows the disks: each is told under its hardware's name.
+    const rest = free.flatMap(({ path, hardwareId }) =>
+      paths.has(path) || hardwareId === '' ? [] : [{ diskId: diskIdOf(hardwareId), path }],
+    );
+    return [...given, ...found, ...rest];
   }
 
   #device(diskId: string, path: string): LinuxBlockDevice {

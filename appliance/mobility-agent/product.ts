@@ -16,7 +16,7 @@ export const agentProduct: Product = {
     'LimitNOFILE=65536',
     '# No option that gives the service mounts or devices of its own (ProtectSystem, PrivateTmp, PrivateDevices,',
     '# ProtectKernelTunables, ...): the agent freezes the mounts of the machine, reads its disks and writes to tracefs.',
-    'NoNewPrivileges=yes',
+    '# Nor NoNewPrivileges: hooks may use sudo.',
     'LockPersonality=yes',
     'RestrictRealtime=yes',
     'RestrictSUIDSGID=yes',

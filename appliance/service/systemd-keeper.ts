@@ -53,7 +53,6 @@ export function describeUnit(product: Product): string {
     `# Written by ${name} when it is installed; changes belong into: systemctl edit ${name}`,
     '[Unit]',
     `Description=${title}`,
-    'Documentation=https://github.com/secondsite/secondsite',
     'Wants=network-online.target',
     'After=network-online.target local-fs.target',
     '# However often it fails, it is tried again.',

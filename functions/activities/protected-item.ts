@@ -8,6 +8,7 @@ import { changeItem, getItem, itemNotFound } from '../../shared/protection/prote
 import { type ProtectedItem } from '../../shared/protection/protected-item.ts';
 import {
   agentReady,
+  agentUpdated,
   disabling,
   jobLeaves,
   jobTakes,
@@ -48,6 +49,7 @@ export function handleOf(item: ProtectedItem): ItemHandleInput {
 
 const Transition = z.discriminatedUnion('to', [
   z.object({ to: z.literal('agentReady'), version: z.string().optional() }),
+  z.object({ to: z.literal('agentUpdated'), version: z.string().optional() }),
   z.object({ to: z.literal('replicationStarted') }),
   z.object({ to: z.literal('taken'), scenario: z.enum(['IrCompletion']), atMs: z.number() }),
   z.object({ to: z.literal('protected'), atMs: z.number() }),
@@ -76,7 +78,13 @@ export const takeItem = activity(
   'takeItem',
   {
     input: ItemInput.extend({
-      scenario: z.enum(['UpdateVmProperties', 'RepairVMReplication', 'AddDisks', 'RemoveDisks']),
+      scenario: z.enum([
+        'UpdateVmProperties',
+        'RepairVMReplication',
+        'AddDisks',
+        'RemoveDisks',
+        'UpdateMobilityService',
+      ]),
       startedAtMs: z.number(),
     }),
     output: z.void(),
@@ -130,6 +138,8 @@ function applied(row: ProtectedItem, jobId: string, transition: z.infer<typeof T
   switch (transition.to) {
     case 'agentReady':
       return agentReady(row, { jobId, version: transition.version });
+    case 'agentUpdated':
+      return agentUpdated(row, transition.version);
     case 'replicationStarted':
       return jobLeaves(replicationStarted(row, jobId), jobId);
     case 'taken':

@@ -56,12 +56,6 @@ const refusals: readonly Refusal[] = [
     ],
   },
   {
-    message: 'The mobility agent is not installed or updated by the vault.',
-    instead:
-      'Update the package on the machine; the version then shows in providerSpecificDetails.agentVersion.',
-    operations: [`POST ${item}/updateMobilityService`],
-  },
-  {
     message: 'Machines can not be moved to another appliance; the real service has this for VMwareV2 only.',
     instead: 'Disable the replication of the machine and enable it at the other configuration server.',
     operations: [`POST ${item}/updateAppliance`],

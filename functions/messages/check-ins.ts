@@ -6,6 +6,11 @@ import { commandEvent, instanceOfCommand, keepCommandResult } from '../../shared
 import { applyDiscovery } from '../../shared/discovery/apply-discovery.ts';
 import { ApplianceCache, type OpenedCheckIn, openCheckIn } from '../../shared/fabric/check-in.ts';
 import { checkInQueue } from '../../shared/fabric/appliance-token.ts';
+import { sameName } from '../../shared/arm/resource-id.ts';
+import { fabricNameOf } from '../../shared/fabric/appliance.ts';
+import { DomainError } from '../../shared/fault.ts';
+import { changeJob } from '../../shared/job/job-store.ts';
+import { type Job, noteProgress } from '../../shared/job/job.ts';
 import { type KeptHeartbeat, applyHeartbeat, heartbeatRows } from '../../shared/fabric/heartbeat.ts';
 import { type LatestRows } from '../../shared/fabric/latest-rows.ts';
 import { ProgressKeeper } from '../../shared/protection/apply-progress.ts';
@@ -66,9 +71,32 @@ async function apply(rows: Kept, checkIn: OpenedCheckIn, context: InvocationCont
         ...appliance,
         protectedItemId: body.protectedItemId,
       });
+    case 'commandProgress':
+      return applyCommandProgress(checkIn, body);
     case 'commandResult':
       return applyCommandResult(checkIn, body.result, context);
   }
+}
+
+/** Shown with the job's task. A job of another server is none of the sender's; one that is over, or gone, needs no progress. */
+async function applyCommandProgress(
+  { vault, applianceId }: OpenedCheckIn,
+  { commandId, step, percent }: { commandId: string; step: string; percent: number },
+): Promise<void> {
+  const jobId = instanceOfCommand(commandId);
+  try {
+    await changeJob(services().table, { vault, jobId }, (job) =>
+      isAboutServer(job, applianceId) ? noteProgress(job, { step, percent }) : job,
+    );
+  } catch (error) {
+    if (!(error instanceof DomainError) || error.fault.code !== 'ResourceNotFound') throw error;
+  }
+}
+
+function isAboutServer({ resource }: Job, applianceId: string): boolean {
+  return resource.some(
+    ([type, name]) => type === 'replicationFabrics' && sameName(name, fabricNameOf(applianceId)),
+  );
 }
 
 /** The answer is kept first: should the event get lost, the orchestration finds it by itself a minute later. */

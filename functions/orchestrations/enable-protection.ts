@@ -19,6 +19,7 @@ import {
   itemInput,
   moveItem,
 } from '../activities/protected-item.ts';
+import { findPushTarget } from '../activities/push-target.ts';
 import { type CommandHead, askAppliance } from './ask-appliance.ts';
 import { JobCancelled, type JobRun, jobOrchestration, runTask } from './run-job.ts';
 
@@ -53,6 +54,7 @@ jobOrchestration(enableProtection, EnableProtectionInput, {
 function* prepareTarget(job: JobRun, input: EnableProtectionInput): Generator<Task, void, unknown> {
   const item = itemInput(job, input.item);
   const machine = yield* prepareReplica(job.context, item);
+  const { push } = yield* findPushTarget(job.context, { ...item, accountId: undefined });
   job.undo.push(() => stopReplication(job, input.item));
   const { agentVersion } = yield* askAppliance(job.context, {
     vault: job.vault,
@@ -65,6 +67,7 @@ function* prepareTarget(job: JobRun, input: EnableProtectionInput): Generator<Ta
       protectedItemId: input.item.protectedItemId,
       machineName: input.machineName,
       ...machine,
+      ...(push === undefined ? {} : { push }),
     },
   });
   yield* moveItem(job.context, { ...item, transition: { to: 'agentReady', version: agentVersion } });

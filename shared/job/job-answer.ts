@@ -102,7 +102,7 @@ function taskAnswer(
     allowedActions: [],
     friendlyName: definition.friendlyName,
     state,
-    stateDescription: describe(state),
+    stateDescription: describe(state) + describeProgress(record),
     taskType: 'TaskDetails',
     customDetails: { instanceType: 'TaskDetails' },
     groupTaskCustomDetails: null,
@@ -130,6 +130,13 @@ function errorAnswer(job: Job, error: Job['errors'][number]) {
 
 function describe(state: JobState): string {
   return state === 'Succeeded' ? 'Completed' : state;
+}
+
+/** The real service tells no progress here; who shows the description shows it to a person. */
+function describeProgress(record: Job['tasks'][number] | undefined): string {
+  if (record?.progress === undefined || record.state !== 'InProgress') return '';
+  const { step, percent } = record.progress;
+  return `: ${step} (${percent} %)`;
 }
 
 function time(ms: number): string {

@@ -17,6 +17,8 @@ const TaskRecord = z.object({
   state: JobState,
   startedAtMs: z.number().optional(),
   endedAtMs: z.number().optional(),
+  /** What an appliance says of a task that takes long, while it runs. */
+  progress: z.object({ step: z.string(), percent: z.number() }).optional(),
 });
 
 const JobErrorRecord = z.object({ fault: Fault, taskName: z.string().optional(), atMs: z.number() });
@@ -110,6 +112,13 @@ export function endJob(job: Job, outcome: Outcome, atMs: number): Job {
   const told = job.errors.length > 0 || outcome.state !== 'Failed';
   const errors = told ? job.errors : [{ fault: outcome.fault, atMs }];
   return { ...job, state: outcome.state, tasks, errors, endedAtMs: atMs };
+}
+
+/** How far the task is that runs now. What is further already, or comes too late, stays as it is. */
+export function noteProgress(job: Job, progress: { step: string; percent: number }): Job {
+  const running = isOver(job.state) ? undefined : job.tasks.find(({ state }) => state === 'InProgress');
+  if (running === undefined || (running.progress?.percent ?? -1) >= progress.percent) return job;
+  return changeTask(job, running.name, (task) => ({ ...task, progress }));
 }
 
 /** What the job found or made, by name. */

@@ -106,6 +106,13 @@ export const scenarios = {
     restartable: true,
     tasks: [task('UpdateVmPropertiesTask', 'UpdateVmProperties', 'Updating the virtual machine properties')],
   },
+  UpdateMobilityService: {
+    friendlyName: 'Update Mobility Service',
+    targetInstanceType: 'ProtectionEntity',
+    cancellable: true,
+    restartable: true,
+    tasks: [task('UpdateMobilityServiceTask', 'UpdateMobilityService', 'Updating the Mobility Service')],
+  },
   ExportJobs: {
     friendlyName: 'Export jobs',
     targetInstanceType: 'Server',

@@ -1,5 +1,6 @@
 /** A replication protected item as ARM answers it: its row, and what changes every minute. */
 import { MiB } from '../bytes.ts';
+import { compareVersions } from '../compare-versions.ts';
 import { armResource } from '../arm/resource.ts';
 import { type VaultRef, childIdOf } from '../arm/resource-id.ts';
 import { infrastructureIdOf } from '../discovery/machine.ts';
@@ -151,15 +152,22 @@ function rpoAnswer(newestAtMs: number | undefined, nowMs: number) {
 
 function agentAnswer({ item, heartbeat }: ItemView) {
   const agent = heartbeat?.heartbeat.agents.find(({ biosUuid }) => biosUuid === item.machine.biosUuid);
+  const version = agent?.version ?? item.agentVersion;
   return {
     ipAddress: agent?.ipAddress ?? item.machine.ipAddress,
-    agentVersion: agent?.version ?? item.agentVersion ?? null,
+    agentVersion: version ?? null,
     agentExpiryDate: '9999-12-31T23:59:59.9999999',
-    isAgentUpdateRequired: 'NotRequired',
+    isAgentUpdateRequired: isAgentOld(version, heartbeat) ? 'Required' : 'NotRequired',
     isRebootAfterUpdateRequired: 'NotRequired',
     lastHeartbeat: isoTime(agent?.lastHeartbeatMs),
     osVersion: agent?.osName ?? item.machine.osName,
   };
+}
+
+/** Its server could push a newer one. */
+function isAgentOld(version: string | undefined, heartbeat: KeptHeartbeat | undefined): boolean {
+  const newest = heartbeat?.heartbeat.agentPackageVersion;
+  return version !== undefined && newest !== undefined && compareVersions(version, newest) < 0;
 }
 
 const osTypes = { WINDOWS: 'Windows', LINUX: 'Linux', OTHER: 'Other' };

@@ -29,6 +29,7 @@ const CurrentJob = z.object({
     'RepairVMReplication',
     'AddDisks',
     'RemoveDisks',
+    'UpdateMobilityService',
   ]),
   startedAtMs: z.number(),
   /** DisableDr: goes on whether or not the appliance answers. */

@@ -13,6 +13,11 @@ export function agentReady(
   return item.agentVersion === agent.version ? item : { ...item, agentVersion: agent.version };
 }
 
+/** The agent is of another version now. */
+export function agentUpdated(item: ProtectedItem, version: string | undefined): ProtectedItem {
+  return version === undefined || item.agentVersion === version ? item : { ...item, agentVersion: version };
+}
+
 /** The appliance replicates it from now on. */
 export function replicationStarted(item: ProtectedItem, jobId: string): ProtectedItem {
   if (item.enableJobId !== jobId || item.state !== 'EnablingProtection') return item;

@@ -17,6 +17,9 @@ export const controlSocketName = 'control.sock';
 
 const Name = z.string().trim().min(1).max(255);
 const Password = z.string().min(1).max(1_000);
+/** In PEM or OpenSSH's format, without a passphrase of its own. */
+const PrivateKey = z.string().min(1).max(32_000);
+const Port = z.number().int().min(1).max(65_535);
 /** Used for one request and not kept. */
 const Login = z.object({ userName: Name, password: Password });
 const timeMs = z.number().int();
@@ -24,12 +27,22 @@ const timeMs = z.number().int();
 /** One question or order to the appliance. */
 export const ControlRequest = z.discriminatedUnion('op', [
   z.object({ op: z.literal('status') }),
-  z.object({ op: z.literal('accountsAdd'), accountName: Name, userName: Name, password: Password }),
+  /** At least one of password and private key; with a key, the password is for sudo. */
+  z.object({
+    op: z.literal('accountsAdd'),
+    accountName: Name,
+    userName: Name,
+    password: Password.optional(),
+    privateKey: PrivateKey.optional(),
+    sshPort: Port.optional(),
+  }),
   z.object({
     op: z.literal('accountsUpdate'),
     account: Name,
     userName: Name.optional(),
-    password: Password,
+    password: Password.optional(),
+    privateKey: PrivateKey.optional(),
+    sshPort: Port.optional(),
   }),
   z.object({ op: z.literal('accountsList') }),
   z.object({ op: z.literal('accountsRemove'), account: Name }),
@@ -60,6 +73,12 @@ export const ControlRequest = z.discriminatedUnion('op', [
   z.object({ op: z.literal('renewCertificate') }),
   /** Forget the vault. Only while the appliance is stopped; `force` does not ask the vault. */
   z.object({ op: z.literal('unregister'), force: z.boolean() }),
+  z.object({ op: z.literal('hostKeysList') }),
+  /** Take the next key that a machine shows for its own. `address`: with or without its port. */
+  z.object({ op: z.literal('hostKeysForget'), address: Name }),
+  z.object({ op: z.literal('packagesList') }),
+  /** Accept packages signed by another release key from now on. */
+  z.object({ op: z.literal('packagesTrust'), fingerprint: z.string().regex(/^[0-9a-f]{64}$/u) }),
   /** Discover every vCenter now. Only a running appliance does. */
   z.object({ op: z.literal('refresh') }),
 ]);
@@ -70,8 +89,23 @@ export const AccountSummary = z.object({
   accountId: z.string(),
   accountName: z.string(),
   userName: z.string(),
+  /** Of the machines that it is for. */
+  sshPort: z.number().int(),
+  hasPrivateKey: z.boolean(),
 });
 export type AccountSummary = z.infer<typeof AccountSummary>;
+
+/** By what key a machine is known that an agent was pushed to. */
+export const HostKeySummary = z.object({ host: z.string(), fingerprint: z.string(), firstSeenMs: timeMs });
+export type HostKeySummary = z.infer<typeof HostKeySummary>;
+
+/** A package of the mobility agent that the appliance can push. */
+const PackageSummary = z.object({
+  path: z.string(),
+  version: z.string(),
+  platform: z.string(),
+  sha256: z.string(),
+});
 
 /** A vCenter or ESXi host that the appliance discovers. */
 export const VCenterSummary = z.object({
@@ -154,6 +188,10 @@ export const ControlAnswers = {
   passphraseSet: z.object({}),
   vCenterList: z.array(VCenterSummary),
   vCenterTrust: VCenterSummary,
+  hostKeysList: z.array(HostKeySummary),
+  hostKeysForget: z.object({}),
+  packagesList: z.array(PackageSummary),
+  packagesTrust: z.array(PackageSummary),
   doctor: z.array(Finding),
   renewCertificate: z.object({ fingerprint: z.string(), expiresAtMs: timeMs }),
   unregister: z.object({}),

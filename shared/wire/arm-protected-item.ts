@@ -38,6 +38,11 @@ export const InMageAzureV2EnableInput = z.object({
 });
 export type InMageAzureV2EnableInput = z.infer<typeof InMageAzureV2EnableInput>;
 
+/** Body of POST replicationProtectedItems/{name}/updateMobilityService. */
+export const UpdateMobilityServiceBody = z.object({
+  properties: optional(z.object({ runAsAccountId: optional(z.string().min(1).max(64)) })),
+});
+
 /** Body of PUT replicationProtectedItems/{name}. */
 export const EnableProtectionBody = z.object({
   properties: z.object({

@@ -51,6 +51,8 @@ export const Heartbeat = z.object({
   /** What setup found the machine to be. */
   prerequisites: PrerequisiteReport.optional(),
   processServer: ProcessServerHealth,
+  /** The newest version of the mobility agent that it can push; absent when it has no package. */
+  agentPackageVersion: z.string().max(64).optional(),
   /** Run-as accounts: names only, the secrets stay at the appliance. */
   accounts: z.array(z.object({ accountId: z.string().max(64), accountName: z.string().max(255) })).max(1_000),
   agents: z.array(AgentStatus).max(1_000),
@@ -130,6 +132,14 @@ export const CheckInBody = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('progress'), items: z.array(ItemProgress).max(100) }),
   RecoveryPointWritten,
   z.object({ kind: z.literal('commandResult'), result: CommandResult }),
+  /** How far a command is that takes long; the newest wins. */
+  z.object({
+    kind: z.literal('commandProgress'),
+    commandId: z.string().min(1).max(200),
+    /** In words. */
+    step: z.string().min(1).max(200),
+    percent: z.number().int().min(0).max(100),
+  }),
 ]);
 export type CheckInBody = z.infer<typeof CheckInBody>;
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Fault } from '../fault.ts';
+import { OsType } from './discovery.ts';
 import { CompactToken } from './registration.ts';
 
 /** A disk of a machine, as both sides name it. */
@@ -24,6 +25,16 @@ export const PointSchedule = z.object({
 });
 export type PointSchedule = z.infer<typeof PointSchedule>;
 
+/** Where and with which account an appliance may install the mobility agent of a machine. */
+export const PushTarget = z.object({
+  /** In the order in which they are tried. */
+  addresses: z.array(z.string().min(1).max(255)).max(20),
+  osType: OsType,
+  /** The run-as account chosen when replication was enabled. */
+  accountId: z.string().min(1).max(64),
+});
+export type PushTarget = z.infer<typeof PushTarget>;
+
 /** What the control plane asks of an appliance. Each is idempotent there; asking twice gives the same result. */
 export const CommandBody = z.discriminatedUnion('kind', [
   /** Connect, pin the certificate, discover. Done when the discovery report has been sent. */
@@ -37,13 +48,25 @@ export const CommandBody = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('removeVCenter'), vCenterName: z.string().min(1).max(200) }),
   /** Discover every vCenter again. Done when the reports have been sent. */
   z.object({ kind: z.literal('refresh') }),
-  /** Done when a mobility agent with this BIOS UUID is enrolled and in touch and has told its disks. */
+  /**
+   * Done when a mobility agent with this BIOS UUID is enrolled and in touch and has told its disks. With `push` the
+   * appliance installs it where none is in touch; without, somebody does it by hand.
+   */
   z.object({
     kind: z.literal('prepareMachine'),
     protectedItemId: z.guid(),
     biosUuid: z.guid(),
     machineName: z.string().max(255),
     disks: z.array(DiskRef).min(1).max(256),
+    push: PushTarget.optional(),
+  }),
+  /** Push the appliance's version of the mobility agent. Done when it runs; replication goes on meanwhile. */
+  z.object({
+    kind: z.literal('updateAgent'),
+    protectedItemId: z.guid(),
+    biosUuid: z.guid(),
+    machineName: z.string().max(255),
+    push: PushTarget,
   }),
   /**
    * Replicate these disks from now on; of an item that is replicated already the disks and the schedule may be others
@@ -92,7 +115,7 @@ export const CommandResult = z.object({
   certificateExpiresAtMs: z.number().int().positive().optional(),
   /** resynchronize: which of the item's requests it is; its progress tells how many are done. */
   resyncRequest: z.number().int().positive().optional(),
-  /** prepareMachine: what the agent says of itself. */
+  /** prepareMachine and updateAgent: what the agent says of itself. */
   agentVersion: z.string().max(64).optional(),
   osName: z.string().max(255).optional(),
 });

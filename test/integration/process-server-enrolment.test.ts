@@ -223,7 +223,7 @@ describe('secondsite agent', () => {
       [['enrol', ...server, ...common, '--passphrase-file', '/nowhere'], 2, 'can not be read (ENOENT)'],
       [['run', '--data-folder', dataFolder, '--disk', 'a=/b'], 1, 'is not enrolled'],
       [['run', '--data-folder', dataFolder, '--disk', 'a'], 2, 'is not ID=PATH'],
-      [['run', '--data-folder', dataFolder], 2, '--disk'],
+      [['run', '--data-folder', dataFolder], 1, 'is not enrolled'],
       [['fly'], 2, 'unknown command'],
     ];
     const ends = await Promise.all(cases.map(([options]) => runAgentCommand(options, environment)));

@@ -169,6 +169,8 @@ export class TestReplication {
     if (other !== undefined) return other();
     if (body.kind === 'prepareMachine')
       return { outcome: 'succeeded', agentVersion: '0.1.0', osName: 'Debian 12' };
+    if (body.kind === 'updateAgent')
+      return { outcome: 'succeeded', agentVersion: '0.2.0', osName: 'Debian 12' };
     if (body.kind === 'startReplication') await this.#start(body);
     if (body.kind === 'resynchronize') {
       const resyncRequest = await this.replicas.get(body.protectedItemId)?.resynchronize();

@@ -3,6 +3,8 @@ import { mkdtempSync, openSync, closeSync, rmSync, writeFileSync, writeSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { agentProduct } from '../../appliance/mobility-agent/product.ts';
+import { describeUnit } from '../../appliance/service/systemd-keeper.ts';
 import { startStorage, type Storage } from '../../local/storage/storage.ts';
 import { MiB } from '../../shared/bytes.ts';
 import {
@@ -82,6 +84,14 @@ describe.skipIf(reason)(`the mobility agent's package${where}`, { timeout: 300_0
     expect(server.uploadedBytes(item.protectedItemId, 1)).toBeGreaterThan(diskBytes * 0.9);
   });
 
+  it('looks for the disks that are wanted, and says which it does not find', async () => {
+    const { biosUuid } = item;
+    const prepare = (diskId: string, sizeBytes: number) =>
+      server.ask({ name: 'prepare', biosUuid, disks: [{ diskId, sizeBytes }] });
+    expect(await prepare('disk-2000', diskBytes)).toMatchObject({ biosUuid });
+    await expect(prepare('disk-2001', 12_345 * 512)).rejects.toThrow('does not find the disk disk-2001');
+  });
+
   it('upgrades with replication going on, and sends only what changed', async () => {
     const before = await status();
     const { code, out, err } = await install(await shelf.agent('0.2.0'));
@@ -109,6 +119,15 @@ describe.skipIf(reason)(`the mobility agent's package${where}`, { timeout: 300_0
     const point = await server.createPoint(item.protectedItemId);
     expect(server.uploadedBytes(item.protectedItemId, point)).toBeLessThan(2 * MiB);
     expect(await machine.must(['ls', '/opt/secondsite/agent/versions'])).not.toContain('0.3.0');
+  });
+
+  it('has a systemd unit that systemd finds nothing wrong with, and whose stop leaves the watchdog of a freeze alone', async () => {
+    const unit = describeUnit(agentProduct);
+    machine.write('/etc/systemd/system/secondsite-agent.service', unit);
+    const words = ['systemd-analyze', 'verify', '--man=no', '/etc/systemd/system/secondsite-agent.service'];
+    expect(await machine.run(words)).toMatchObject({ code: 0, err: '' });
+    await machine.must(['rm', '/etc/systemd/system/secondsite-agent.service']);
+    expect(unit).toContain('\nKillMode=process\n');
   });
 
   it('is started again when it is killed', async () => {

@@ -39,7 +39,7 @@ export function findDisks(wanted: readonly DiskRef[], disks: readonly SystemDisk
   const byName = new Map<string, SystemDisk>();
   for (const { diskId } of wanted) {
     const hex = hexOf(diskId);
-    const found = hex.length === 32 ? disks.find(({ hardwareId }) => hardwareId === hex) : undefined;
+    const found = hex.length >= 16 ? disks.find(({ hardwareId }) => hardwareId === hex) : undefined;
     if (found) byName.set(diskId, found);
   }
   const taken = new Set(byName.values());
@@ -80,6 +80,13 @@ function describe(disks: readonly SystemDisk[]): string {
 function hardwareIdOf(folder: string): string {
   const text = findText(join(folder, 'device', 'wwid')) ?? findText(join(folder, 'wwid')) ?? '';
   return hexOf(text.trim().replace(/^(?:naa|uuid|eui)\./u, ''));
+}
+
+/** The id of a disk that nobody has given another: its hardware's name, as a uuid where it is as long as one. */
+export function diskIdOf(hardwareId: string): string {
+  return hardwareId.length === 32
+    ? hardwareId.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/u, '$1-$2-$3-$4-$5')
+    : hardwareId;
 }
 
 function hexOf(text: string): string {

@@ -96,7 +96,9 @@ test('adds, changes, lists and removes accounts of a stopped appliance', async (
   const added = await run(['accounts', 'add', '--name', 'vc', '--user', 'me'], 'secret-password\n');
   expect(added.stdout).toBe("Added the account 'vc' with id 1.\n");
   expect((await run(['accounts', 'update', 'vc', '--user', 'you'], 'another\n')).code).toBe(0);
-  expect((await run(['accounts', 'list'])).stdout).toBe('ID  NAME  USER\n1   vc    you\n');
+  expect((await run(['accounts', 'list'])).stdout).toBe(
+    'ID  NAME  USER  WITH      SSH PORT\n1   vc    you   password  22\n',
+  );
   expect((await run(['accounts', 'add', '--name', 'VC', '--user', 'me'], 'x')).stderr).toContain('already');
   expect((await run(['accounts', 'remove', 'vc'])).stdout).toBe("Removed the account 'vc'.\n");
 });
