@@ -8,6 +8,8 @@ import type { BlobEntry, BlobRange, PutOptions, ReplicaStore } from './replica-s
 const OWN_GRANT_MS = 60 * 60 * 1000;
 /** Of reads. Who uploads has a spool and tries again by itself. */
 const RETRIES = { maxTries: 4, retryDelayInMs: 200, maxRetryDelayInMs: 2_000 };
+/** What the service says, with 409, of a blob that a policy keeps. */
+const KEPT_BY_POLICY = new Set(['BlobImmutableDueToPolicy', 'BlobImmutableDueToLegalHold']);
 const CONTENT_RANGE = /^bytes \d+-\d+\/(\d+)$/;
 
 /** What an appliance is given: a container, and a SAS for it. */
@@ -65,7 +67,8 @@ export class BlobReplicaStore implements ReplicaStore {
   async *list(prefix: string): AsyncGenerator<BlobEntry> {
     try {
       for await (const { name, properties } of this.#container.listBlobsFlat({ prefix })) {
-        yield { name, sizeBytes: properties.contentLength ?? 0 };
+        const { contentLength: sizeBytes = 0, lastModified } = properties;
+        yield { name, sizeBytes, writtenAtMs: lastModified.getTime() };
       }
     } catch (error) {
       throw storeError(error, `the list of ${prefix}`);
@@ -80,6 +83,18 @@ export class BlobReplicaStore implements ReplicaStore {
     const md5 = options.md5 ?? createHash('md5').update(bytes).digest('base64');
     const url = await this.#uploadUrl(name);
     return putBlob({ url, name, bytes, md5, signal: options.signal, agents: this.#uploadAgents });
+  }
+
+  async remove(name: string): Promise<'removed' | 'absent' | 'retained'> {
+    try {
+      await this.#container.getBlobClient(name).delete();
+      return 'removed';
+    } catch (error) {
+      if (error instanceof RestError && error.code === 'BlobNotFound') return 'absent';
+      // https://learn.microsoft.com/azure/storage/blobs/immutable-storage-overview
+      if (error instanceof RestError && KEPT_BY_POLICY.has(error.code ?? '')) return 'retained';
+      throw storeError(error, name);
+    }
   }
 
   async #uploadUrl(name: string): Promise<string> {

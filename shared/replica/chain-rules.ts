@@ -1,14 +1,36 @@
 import { SECTOR_BYTES, pointName } from './layout.ts';
-import { genesisHead } from './point.ts';
 import type { ChainHead, PointDisk, PointManifest } from './point.ts';
 import { refuse } from './replica-error.ts';
 import type { Defect } from './replica-error.ts';
-import type { OpenSegment } from './segment-reader.ts';
+import type { OpenSegment, SegmentReference } from './segment-reader.ts';
+
+/** What a point says of its disks, be it in its own manifest or in a compaction's record. */
+export interface PointState extends Pick<PointManifest, 'sequence' | 'consistency' | 'time' | 'disks'> {
+  /** Written since the point before it in the list that it is in, oldest first. */
+  segments: readonly SegmentReference[];
+  /** From a compaction's record: its segments may hold extents of disks that were removed since. */
+  isCompacted?: true;
+}
+
+/** A point that can be restored, read and proven; the hash is that of its manifest in the chain. */
+export interface PointView {
+  manifest: PointState;
+  hash: string;
+}
 
 /** A manifest that was read and proven. */
 export interface PointRecord {
   manifest: PointManifest;
   hash: string;
+}
+
+/** Where a chain of manifests begins: at its genesis, or where a compaction's record ends. */
+export interface ChainStart {
+  head: ChainHead;
+  /** The highest segment that was named before. */
+  lastSegment: number;
+  /** The points that the record keeps. */
+  points: readonly PointView[];
 }
 
 /**
@@ -17,7 +39,7 @@ export interface PointRecord {
  */
 export function findBrokenLinks(
   records: readonly PointRecord[],
-  itemId: string,
+  start: ChainHead,
   anchor?: ChainHead,
 ): Defect[] {
   const defects: Defect[] = [];
@@ -29,16 +51,21 @@ export function findBrokenLinks(
       defects.push(defectOf(manifest, 'Replaced', `the chain names the hash ${named}, its own is ${hash}`));
     above = isNamed ? manifest : undefined; // what a wrong manifest names proves nothing
   }
-  defects.push(...findWrongStarts(records, genesisHead(itemId)));
-  if (anchor !== undefined && anchor.sequence > 0) defects.push(...findWrongStarts(records, anchor));
+  defects.push(...findWrongStarts(records, start));
+  if (anchor !== undefined && anchor.sequence > start.sequence) {
+    defects.push(...findWrongStarts(records, anchor));
+  }
   return defects;
 }
 
 /** Names the points that break a rule which spans points: segments ascend, disks keep their numbers and never shrink. */
-export function findBrokenRules(records: readonly PointRecord[]): Defect[] {
+export function findBrokenRules(
+  records: readonly PointRecord[],
+  start: Pick<ChainStart, 'lastSegment' | 'points'> = { lastSegment: 0, points: [] },
+): Defect[] {
   const defects: Defect[] = [];
-  const disks = new KnownDisks();
-  let lastSegment = 0;
+  const disks = new KnownDisks(start.points);
+  let { lastSegment } = start;
   for (const { manifest } of records) {
     const first = manifest.segments[0];
     if (first !== undefined && first.sequence <= lastSegment) {
@@ -60,10 +87,14 @@ export function findBrokenRules(records: readonly PointRecord[]): Defect[] {
  *
  * @throws ReplicaError
  */
-export function checkExtents(segment: OpenSegment, disks: readonly PointDisk[]): void {
+export function checkExtents(
+  segment: OpenSegment,
+  { disks, isCompacted }: Pick<PointState, 'disks' | 'isCompacted'>,
+): void {
   const sectors = new Map(disks.map((disk) => [disk.number, disk.sizeBytes / SECTOR_BYTES]));
+  const ofOthers = isCompacted === true ? Number.POSITIVE_INFINITY : 0;
   for (const entry of segment.entries) {
-    if (entry.firstSector + entry.sectorCount > (sectors.get(entry.disk) ?? 0)) {
+    if (entry.firstSector + entry.sectorCount > (sectors.get(entry.disk) ?? ofOthers)) {
       const where = `sector ${entry.firstSector} of disk ${entry.disk}`;
       refuse(
         'Malformed',
@@ -82,6 +113,10 @@ export function byPoint(a: Defect, b: Defect): number {
 class KnownDisks {
   readonly #byNumber = new Map<number, PointDisk>();
   readonly #numbers = new Map<string, number>();
+
+  constructor(points: readonly PointView[]) {
+    for (const { manifest } of points) for (const disk of manifest.disks) this.admit(disk);
+  }
 
   /** Whether the disk agrees with what was known of its number and id. */
   admit(disk: PointDisk): boolean {
@@ -102,7 +137,7 @@ function namedBy(above: PointManifest | undefined, sequence: number): string | u
 function findWrongStarts(records: readonly PointRecord[], head: ChainHead): Defect[] {
   const next = records.find(({ manifest }) => manifest.sequence === head.sequence + 1);
   if (next === undefined || next.manifest.previous === head.hash) return [];
-  const expected = head.sequence === 0 ? 'begin at the genesis hash' : 'follow the anchored head';
+  const expected = head.sequence === 0 ? 'begin at the genesis hash' : 'follow the head before it';
   return [defectOf(next.manifest, 'Replaced', `it does not ${expected}`)];
 }
 

@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
 import { byPoint, checkExtents, findBrokenLinks, findBrokenRules } from './chain-rules.ts';
-import type { PointRecord } from './chain-rules.ts';
+import type { PointRecord, PointView } from './chain-rules.ts';
+import { findCompaction, readCompacted, readStart } from './compacted-chain.ts';
+import type { FoundCompaction } from './compacted-chain.ts';
+import type { CompactionHead } from './compaction-record.ts';
 import { inOrder } from './concurrently.ts';
-import { MAX_POINT_BYTES, SECTOR_BYTES, pointName } from './layout.ts';
+import { MAX_POINT_BYTES, SECTOR_BYTES, compactionName, pointName } from './layout.ts';
 import { decodePoint, encodePoint, hashPoint } from './point.ts';
 import type { ChainHead, Consistency, PointDisk, PointManifest } from './point.ts';
 import { ReplicaError, refuse } from './replica-error.ts';
@@ -94,25 +97,54 @@ export async function readPoint(log: ReplicaLog, sequence: number): Promise<Poin
 }
 
 /**
- * Reads every point from the first to `to` and proves their chain. Where `to` has a hash (from an anchor or a recovery
- * point's record) the whole chain is tied to it.
+ * Reads every point that can be restored, from the first to `to`, and proves their chain. Where `to` has a hash (from
+ * an anchor or a recovery point's record) the whole chain is tied to it, and to the anchored compaction if it has one.
+ * Without that the newest record of a compaction counts.
  *
  * @throws ReplicaError naming the first blob that is wrong.
  */
-export async function readChain(
-  log: ReplicaLog,
-  to: { sequence: number; hash?: string },
-): Promise<PointRecord[]> {
+export async function readChain(log: ReplicaLog, to: ReadTo): Promise<PointView[]> {
+  const compaction = await findCompaction(log, to.compaction);
+  if (compaction !== undefined && to.sequence <= compaction.record.head.sequence) {
+    return readCompactedTo(log, compaction, to);
+  }
+  const start = await readStart(log, compaction);
   const records: PointRecord[] = [];
-  const sequences = Array.from({ length: to.sequence }, (_, at) => at + 1);
+  const first = start.head.sequence + 1;
+  const sequences = Array.from({ length: to.sequence + 1 - first }, (_, at) => first + at);
   for await (const record of inOrder(sequences, POINTS_AT_ONCE, (sequence) => readPoint(log, sequence))) {
     records.push(record);
   }
-  const [defect] = [...findBrokenLinks(records, log.itemId, headOf(to)), ...findBrokenRules(records)].sort(
-    byPoint,
-  );
+  const [defect] = [
+    ...findBrokenLinks(records, start.head, headOf(to)),
+    ...findBrokenRules(records, start),
+  ].sort(byPoint);
   if (defect !== undefined) throw new ReplicaError(defect);
-  return records;
+  return [...start.points, ...records];
+}
+
+/** Up to where a chain is read, and what is known of it from outside the container. */
+export interface ReadTo {
+  sequence: number;
+  hash?: string;
+  compaction?: CompactionHead;
+}
+
+async function readCompactedTo(
+  log: ReplicaLog,
+  { record }: FoundCompaction,
+  { sequence, hash }: ReadTo,
+): Promise<PointView[]> {
+  const kept = record.points.find((point) => point.sequence === sequence);
+  if (kept === undefined) {
+    const detail = `it is not kept any more: ${compactionName(record.number)} stands for it`;
+    throw new ReplicaError({ kind: 'Missing', blob: pointName(sequence), detail, firstPoint: sequence });
+  }
+  if (hash !== undefined && kept.hash !== hash) {
+    const detail = `${compactionName(record.number)} names the hash ${kept.hash}, not ${hash}`;
+    throw new ReplicaError({ kind: 'Replaced', blob: pointName(sequence), detail, firstPoint: sequence });
+  }
+  return readCompacted(log, record, sequence);
 }
 
 /** A point whose segments' indexes were proven too. */
@@ -187,7 +219,7 @@ async function proveSegments(log: ReplicaLog, manifest: PointManifest): Promise<
   for await (const segment of inOrder(manifest.segments, POINTS_AT_ONCE, (named) =>
     openSegment(log, named),
   )) {
-    checkExtents(segment, manifest.disks);
+    checkExtents(segment, manifest);
     sectors += segment.entries.reduce((sum, entry) => sum + entry.sectorCount, 0);
   }
   return sectors * SECTOR_BYTES;

@@ -116,6 +116,15 @@ export class ExtentMap {
     return positions.slice(0, count).sort(order);
   }
 
+  /** The runs that a predicate picks, by position. */
+  pick(isWanted: (at: number) => boolean): ExtentMap {
+    const picked = new ExtentMap(this.length);
+    for (let at = 0; at < this.length; at += 1) {
+      if (isWanted(at)) picked.#append(this.run(at), this.#frames.subarray(at * FIELDS, (at + 1) * FIELDS));
+    }
+    return picked.#trim();
+  }
+
   /** Bytes of the disk that come from frames with a payload. */
   dataBytes(): number {
     let sectors = 0;

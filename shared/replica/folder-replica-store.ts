@@ -44,7 +44,7 @@ export class FolderReplicaStore implements ReplicaStore {
     for (const name of (names ?? []).sort()) {
       if (!name.startsWith(prefix) || name.includes(TEMPORARY)) continue;
       const entry = await ifPresent(stat(join(this.#folder, name)));
-      if (entry?.isFile() === true) yield { name, sizeBytes: entry.size };
+      if (entry?.isFile() === true) yield { name, sizeBytes: entry.size, writtenAtMs: entry.mtimeMs };
     }
   }
 
@@ -70,6 +70,14 @@ export class FolderReplicaStore implements ReplicaStore {
     }
     await syncFolder(dirname(path));
     return 'created';
+  }
+
+  async remove(name: string): Promise<'removed' | 'absent'> {
+    const path = this.#path(name);
+    const isThere = (await ifPresent(stat(path))) !== undefined;
+    await ifPresent(unlink(path));
+    if (isThere) await syncFolder(dirname(path));
+    return isThere ? 'removed' : 'absent';
   }
 
   #path(name: string): string {

@@ -74,6 +74,12 @@ export function pointKey(dataKey: Uint8Array, itemId: string): Buffer {
   return derive(dataKey, Buffer.alloc(0), info, KEY_BYTES);
 }
 
+/** Derives the key that authenticates what compaction writes: layers, records and lists of dead blobs. */
+export function compactionKey(dataKey: Uint8Array, itemId: string): Buffer {
+  const info = Buffer.concat([Buffer.from('secondsite/compaction/1\0'), itemIdBytes(itemId)]);
+  return derive(dataKey, Buffer.alloc(0), info, KEY_BYTES);
+}
+
 /** The UTF-8 bytes of an item id, 1 to 1024 of them. */
 export function itemIdBytes(itemId: string): Buffer {
   const bytes = Buffer.from(itemId, 'utf8');

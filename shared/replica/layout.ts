@@ -23,8 +23,14 @@ export const MAX_DISK_BYTES = 1024 * 1024 * GiB;
 export const MAX_ITEM_ID_BYTES = 1024;
 export const MAX_SEQUENCE = 999_999_999_999;
 
+/** Points of one compaction record, and of those it drops, at most. */
+export const MAX_COMPACTED_POINTS = 8 * KiB;
+/** Layers of one point of a compaction record at most; a layer names segments as a point does. */
+export const MAX_LAYERS_PER_POINT = 1 * KiB;
+
 const SEQUENCE_DIGITS = 12;
 const NAME = /^(?:log\/(\d{12})\.seg|points\/(\d{12})\.json)$/;
+const COMPACTION_NAME = /^compactions\/(\d{12})\.json$/;
 
 /** The blob name of a segment: `log/000000000042.seg`. */
 export function segmentName(sequence: number): string {
@@ -34,6 +40,32 @@ export function segmentName(sequence: number): string {
 /** The blob name of a point's manifest: `points/000000000007.json`. */
 export function pointName(sequence: number): string {
   return `points/${digits(sequence)}.json`;
+}
+
+/** The blob name of a segment that a compaction wrote: `base/000000000042.seg`. Its sequences are its own. */
+export function mergedSegmentName(sequence: number): string {
+  return `base/${digits(sequence)}.seg`;
+}
+
+/** The blob name of a layer, a list of segments: `layers/000000000042.json`. */
+export function layerName(number: number): string {
+  return `layers/${digits(number)}.json`;
+}
+
+/** The blob name of a compaction's record: `compactions/000000000007.json`. */
+export function compactionName(number: number): string {
+  return `compactions/${digits(number)}.json`;
+}
+
+/** The blob name of a list of dead blobs: `tombstones/000000000007.json`. */
+export function tombstoneName(number: number): string {
+  return `tombstones/${digits(number)}.json`;
+}
+
+/** The number in the blob name of a compaction's record; undefined for other names. */
+export function findCompactionNumber(blob: string): number | undefined {
+  const found = COMPACTION_NAME.exec(blob)?.[1];
+  return found === undefined ? undefined : Number(found);
 }
 
 /** The sequence in a blob name of the log, or undefined where the name is not one of the log's. */

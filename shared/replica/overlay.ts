@@ -1,9 +1,8 @@
 import { checkExtents } from './chain-rules.ts';
-import type { PointRecord } from './chain-rules.ts';
+import type { PointState, PointView } from './chain-rules.ts';
 import { inOrder } from './concurrently.ts';
 import { ExtentMap } from './extent-map.ts';
 import type { SectorRange } from './extent-map.ts';
-import type { PointManifest } from './point.ts';
 import { ReplicaError } from './replica-error.ts';
 import type { ReplicaLog } from './replica-store.ts';
 import { openSegment } from './segment-reader.ts';
@@ -33,7 +32,7 @@ export interface Overlay {
  */
 export async function readOverlay(
   log: ReplicaLog,
-  records: readonly PointRecord[],
+  records: readonly PointView[],
   place: { disk: number; range: SectorRange },
 ): Promise<Overlay> {
   const named = records.flatMap(({ manifest }) =>
@@ -54,8 +53,8 @@ export async function readOverlay(
   return { map: layers.flatten(), segments };
 }
 
-/** Maps from old to new, kept so that each merge joins maps of like size: n runs cost n log n, not n². */
-class Layers {
+/** Maps of one disk from old to new, kept so that each merge joins maps of like size: n runs cost n log n, not n². */
+export class Layers {
   #stack: ExtentMap[] = [];
 
   add(newest: ExtentMap): void {
@@ -78,13 +77,13 @@ class Layers {
 
 async function open(
   log: ReplicaLog,
-  manifest: PointManifest,
+  manifest: PointState,
   reference: SegmentReference,
 ): Promise<OpenSegment & { point: number }> {
   const point = manifest.sequence;
   try {
     const segment = await openSegment(log, reference);
-    checkExtents(segment, manifest.disks);
+    checkExtents(segment, manifest);
     return { ...segment, point };
   } catch (error) {
     throw error instanceof ReplicaError ? new ReplicaError({ ...error.defect, firstPoint: point }) : error;

@@ -1,8 +1,5 @@
-/**
- * A point's manifest: one JSON document whose last member is the MAC of every byte before it.
- * It is authenticated before it is parsed.
- */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+/** A point's manifest: one JSON document, sealed by its last member. */
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { itemIdBytes, pointKey } from './keys.ts';
 import {
@@ -18,15 +15,15 @@ import {
   segmentName,
 } from './layout.ts';
 import { refuse } from './replica-error.ts';
+import { openDocument, sealJson } from './sealed-json.ts';
 
 const FORMAT = 'secondsite-point/1';
-const TAIL = /^,"mac":"([0-9a-f]{64})"\}\n$/;
-const TAIL_BYTES = 75;
 
-const Hash = z.string().regex(/^[0-9a-f]{64}$/);
-const Sequence = z.number().refine(isSequence);
+/** SHA-256 in hex. */
+export const Hash = z.string().regex(/^[0-9a-f]{64}$/);
+export const Sequence = z.number().refine(isSequence);
 
-const Disk = z.strictObject({
+export const Disk = z.strictObject({
   /** What frames call the disk. Never given to another disk of the item. */
   number: z.int().min(0).max(MAX_DISK_NUMBER),
   id: z.string().min(1).max(1024),
@@ -34,15 +31,16 @@ const Disk = z.strictObject({
   sectorBytes: z.union([z.literal(512), z.literal(4096)]),
 });
 
-const Segment = z
-  .strictObject({
-    sequence: Sequence,
-    name: z.string(),
-    sizeBytes: z.int().min(1).max(MAX_SEGMENT_BYTES),
-    sha256: Hash,
-    mac: Hash,
-  })
-  .refine((segment) => segment.name === segmentName(segment.sequence));
+/** A segment as documents name it, whatever its name is. */
+export const SegmentEntry = z.strictObject({
+  sequence: Sequence,
+  name: z.string(),
+  sizeBytes: z.int().min(1).max(MAX_SEGMENT_BYTES),
+  sha256: Hash,
+  mac: Hash,
+});
+
+const Segment = SegmentEntry.refine((segment) => segment.name === segmentName(segment.sequence));
 
 const Manifest = z.strictObject({
   format: z.literal(FORMAT),
@@ -84,12 +82,7 @@ export function hashPoint(bytes: Uint8Array): string {
 
 /** Writes a manifest's bytes. Throws a ZodError where it breaks the format's rules. */
 export function encodePoint(manifest: Omit<PointManifest, 'format'>, dataKey: Uint8Array): Buffer {
-  const json = JSON.stringify(Manifest.parse({ format: FORMAT, ...manifest }));
-  const body = Buffer.from(json.slice(0, -1));
-  const bytes = Buffer.concat([
-    body,
-    Buffer.from(`,"mac":"${mac(body, dataKey, manifest.itemId).toString('hex')}"}\n`),
-  ]);
+  const bytes = sealJson(Manifest.parse({ format: FORMAT, ...manifest }), pointKey(dataKey, manifest.itemId));
   if (bytes.length > MAX_POINT_BYTES)
     throw new RangeError(`the manifest has ${bytes.length} bytes: close points sooner`);
   return bytes;
@@ -104,50 +97,15 @@ export function decodePoint(
   bytes: Buffer,
   expected: { itemId: string; dataKey: Uint8Array; sequence: number },
 ): PointManifest {
-  const name = pointName(expected.sequence);
-  const body = bytes.subarray(0, Math.max(0, bytes.length - TAIL_BYTES));
-  const tail = TAIL.exec(bytes.toString('latin1', body.length));
-  const found = tail?.[1];
-  if (
-    found === undefined ||
-    !timingSafeEqual(mac(body, expected.dataKey, expected.itemId), Buffer.from(found, 'hex'))
-  ) {
-    return refuseUnproven(bytes, body, expected);
-  }
-  const parsed = Manifest.safeParse(parseJson(`${body.toString('utf8')}}`));
-  if (!parsed.success) return refuse('Malformed', name, 'it is authentic but breaks the format');
-  if (parsed.data.itemId !== expected.itemId)
-    return refuse('WrongItem', name, `it is of ${parsed.data.itemId}`);
-  if (parsed.data.sequence !== expected.sequence) {
-    return refuse('WrongSequence', name, `it holds point ${parsed.data.sequence}`);
-  }
-  return parsed.data;
+  const { itemId, dataKey, sequence } = expected;
+  const name = pointName(sequence);
+  const parsed = openDocument(bytes, { name, itemId, key: pointKey(dataKey, itemId), schema: Manifest });
+  if (parsed.sequence !== sequence) return refuse('WrongSequence', name, `it holds point ${parsed.sequence}`);
+  return parsed;
 }
 
-/** Names what an unproven manifest claims to be; the claim is only used to say what is wrong. */
-function refuseUnproven(bytes: Buffer, body: Buffer, expected: { itemId: string; sequence: number }): never {
-  const name = pointName(expected.sequence);
-  const claim = z.object({ itemId: z.string().max(1024) }).safeParse(parseJson(`${body.toString('utf8')}}`));
-  if (claim.success && claim.data.itemId !== expected.itemId)
-    refuse('WrongItem', name, `it is of ${claim.data.itemId}`);
-  const isWhole = bytes.subarray(-2).equals(Buffer.from('}\n'));
-  if (!isWhole) refuse('Truncated', name, `its ${bytes.length} bytes do not end as a manifest does`);
-  return refuse('Altered', name, 'its MAC does not agree with its text, or it was made with another key');
-}
-
-function mac(body: Uint8Array, dataKey: Uint8Array, itemId: string): Buffer {
-  return createHmac('sha256', pointKey(dataKey, itemId)).update(body).digest();
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function areDistinct(disks: readonly { number: number; id: string }[]): boolean {
+/** Whether no two disks share a number or an id. */
+export function areDistinct(disks: readonly { number: number; id: string }[]): boolean {
   const numbers = new Set(disks.map((disk) => disk.number));
   return numbers.size === disks.length && new Set(disks.map((disk) => disk.id)).size === disks.length;
 }

@@ -2,6 +2,8 @@
 export interface BlobEntry {
   name: string;
   sizeBytes: number;
+  /** When it was written, by the store's clock. */
+  writtenAtMs: number;
 }
 
 /** Part of a blob, and the size of the whole. Shorter than asked for where the blob ends before. */
@@ -26,6 +28,11 @@ export interface ReplicaStore {
    * blob may have been written: repeat with the same bytes, and take `exists` for done.
    */
   putIfAbsent(name: string, bytes: Uint8Array, options?: PutOptions): Promise<'created' | 'exists'>;
+  /**
+   * Deletes a blob for good. Only the collection does, and an appliance's grant does not allow it. `retained`: a policy
+   * of the store (immutability, legal hold) keeps it for now.
+   */
+  remove(name: string): Promise<'removed' | 'absent' | 'retained'>;
 }
 
 export interface PutOptions {

@@ -1,11 +1,15 @@
 import { createHash } from 'node:crypto';
 import { byPoint, checkExtents, findBrokenLinks, findBrokenRules } from './chain-rules.ts';
-import type { PointRecord } from './chain-rules.ts';
+import type { ChainStart, PointRecord, PointState, PointView } from './chain-rules.ts';
 import { readPoint } from './chain.ts';
+import { findCompaction, lookAtCompacted } from './compacted-chain.ts';
+import type { FoundCompaction } from './compacted-chain.ts';
+import type { CompactionHead } from './compaction-record.ts';
 import { forEachOf, inOrder } from './concurrently.ts';
 import { FRAME_OVERHEAD_BYTES } from './frame.ts';
 import { free } from './free.ts';
 import { findSequence, pointName } from './layout.ts';
+import { genesisHead } from './point.ts';
 import type { ChainHead } from './point.ts';
 import { ReplicaError, refuse } from './replica-error.ts';
 import type { Defect } from './replica-error.ts';
@@ -28,8 +32,11 @@ export interface VerifyProgress {
 }
 
 export interface VerifyOptions {
-  /** The head kept outside the container. Without it a cut tail cannot be seen. */
-  anchor?: ChainHead;
+  /**
+   * What is kept outside the container: the chain's head, and the compaction in force. Without it a cut tail cannot be
+   * seen, and the newest record of a compaction counts.
+   */
+  anchor?: ChainHead & { compaction?: CompactionHead | undefined };
   /** Reads every byte, compares hashes and opens every frame. Otherwise manifests, sizes and indexes are proven. */
   deep?: boolean;
   /** Points behind this one are not looked at. */
@@ -55,7 +62,7 @@ export interface Verification {
  * @throws StoreError where the store does not answer: then nothing is said about the log.
  */
 export async function verifyChain(log: ReplicaLog, options: VerifyOptions = {}): Promise<Verification> {
-  const { records, defects } = await readPoints(log, options);
+  const { records, defects } = await readViews(log, options);
   const named = records.flatMap(({ manifest }) =>
     manifest.segments.map((reference) => ({ manifest, reference })),
   );
@@ -69,7 +76,7 @@ export async function verifyChain(log: ReplicaLog, options: VerifyOptions = {}):
   await forEachOf(named, SEGMENTS_AT_ONCE, async ({ manifest, reference }) => {
     options.signal?.throwIfAborted();
     const found = await defectOf(async () => {
-      checkExtents(await proveSegment(log, reference, options.deep === true), manifest.disks);
+      checkExtents(await proveSegment(log, reference, options.deep === true), manifest);
     });
     if (found !== undefined) defects.push({ ...found, firstPoint: manifest.sequence });
     progress.segmentsDone += 1;
@@ -87,29 +94,69 @@ export async function verifyChain(log: ReplicaLog, options: VerifyOptions = {}):
   };
 }
 
+interface Views {
+  records: PointView[];
+  defects: Defect[];
+}
+
+/** The points that can be restored: those of the compaction in force, then those that have manifests. */
+async function readViews(log: ReplicaLog, options: VerifyOptions): Promise<Views> {
+  const { anchor, upTo = Number.POSITIVE_INFINITY } = options;
+  let compaction: FoundCompaction | undefined;
+  try {
+    if (anchor === undefined || anchor.compaction !== undefined) {
+      compaction = await findCompaction(log, anchor?.compaction);
+    }
+  } catch (error) {
+    if (!(error instanceof ReplicaError)) throw error;
+    return { records: [], defects: [error.defect] };
+  }
+  if (compaction === undefined) {
+    return readPoints(log, { head: genesisHead(log.itemId), lastSegment: 0, points: [] }, options);
+  }
+  const { record } = compaction;
+  const { points, defects } = await lookAtCompacted(log, record, upTo);
+  const start = { head: record.head, lastSegment: record.lastSegment, points };
+  const later = await readPoints(log, start, options);
+  const seam = upTo > record.head.sequence ? await findWrongSeam(log, record.head) : [];
+  return { records: [...points, ...later.records], defects: [...defects, ...seam, ...later.defects] };
+}
+
+/** The manifest at which a record ends stays: what comes later is proven against it. */
+async function findWrongSeam(log: ReplicaLog, { sequence, hash }: ChainHead): Promise<Defect[]> {
+  const found = await readOrDefect(log, sequence);
+  if ('manifest' in found && found.hash === hash) return [];
+  const firstPoint = sequence + 1;
+  if (!('manifest' in found)) return [{ ...found, firstPoint }];
+  const detail = `the compaction names the hash ${hash}, its own is ${found.hash}`;
+  return [{ kind: 'Replaced', blob: pointName(sequence), detail, firstPoint }];
+}
+
 /** The points that the chain names, with what is wrong with the others. A stranger's segments are not looked at. */
 async function readPoints(
   log: ReplicaLog,
+  start: ChainStart,
   { anchor, upTo = Number.POSITIVE_INFINITY, signal }: VerifyOptions,
 ): Promise<{ records: PointRecord[]; defects: Defect[] }> {
-  const present = (await listPoints(log)).filter((sequence) => sequence <= upTo);
-  const defects = missingPoints(present, Math.min(anchor?.sequence ?? 0, upTo));
+  const from = start.head.sequence;
+  const present = (await listPoints(log)).filter((sequence) => sequence > from && sequence <= upTo);
+  const defects = missingPoints(present, from, Math.min(anchor?.sequence ?? 0, upTo));
   const records: PointRecord[] = [];
   for await (const found of inOrder(present, POINTS_AT_ONCE, (sequence) => readOrDefect(log, sequence))) {
     signal?.throwIfAborted();
     if ('manifest' in found) records.push(found);
     else defects.push(found);
   }
-  const strangers = findBrokenLinks(records, log.itemId, anchor);
+  const strangers = findBrokenLinks(records, start.head, anchor);
   const named = records.filter(
     ({ manifest }) => !strangers.some((defect) => defect.firstPoint === manifest.sequence),
   );
-  defects.push(...strangers, ...findBrokenRules(named));
+  defects.push(...strangers, ...findBrokenRules(named, start));
   return { records: named, defects };
 }
 
-function newestGood(records: readonly PointRecord[], firstHurt = Number.POSITIVE_INFINITY): number {
-  const isGood = ({ manifest }: PointRecord): boolean =>
+function newestGood(records: readonly PointView[], firstHurt = Number.POSITIVE_INFINITY): number {
+  const isGood = ({ manifest }: { manifest: PointState }): boolean =>
     manifest.sequence < firstHurt && manifest.consistency !== 'NotConsistent';
   return records.findLast(isGood)?.manifest.sequence ?? 0;
 }
@@ -123,16 +170,16 @@ async function listPoints(log: ReplicaLog): Promise<number[]> {
   return present;
 }
 
-function missingPoints(present: readonly number[], anchored: number): Defect[] {
+function missingPoints(present: readonly number[], start: number, anchored: number): Defect[] {
   const defects: Defect[] = [];
-  let expected = 1;
+  let expected = start + 1;
   for (const sequence of [...present, anchored + 1]) {
     for (; expected < sequence && defects.length < MAX_NAMED_GAPS; expected += 1) {
       defects.push({
         kind: 'Missing',
         blob: pointName(expected),
         detail:
-          expected > (present.at(-1) ?? 0)
+          expected > (present.at(-1) ?? start)
             ? 'the anchored head is behind it: the tail was cut'
             : 'later points are there',
         firstPoint: expected,

@@ -119,8 +119,8 @@ describe.each(implementations)('the replica store in %s', (_, create) => {
     const listed = [];
     for await (const entry of fresh.list('points/')) listed.push(entry);
     expect(listed).toEqual([
-      { name: 'points/000000000001.json', sizeBytes: 24 },
-      { name: 'points/000000000002.json', sizeBytes: 24 },
+      { name: 'points/000000000001.json', sizeBytes: 24, writtenAtMs: expect.any(Number) as number },
+      { name: 'points/000000000002.json', sizeBytes: 24, writtenAtMs: expect.any(Number) as number },
     ]);
   });
 
@@ -130,7 +130,27 @@ describe.each(implementations)('the replica store in %s', (_, create) => {
   });
 });
 
+describe.each(implementations.slice(0, 3))('the collector of %s', (_, create) => {
+  it('removes a blob for good, and may do so twice', async () => {
+    const store = await create();
+    await store.putIfAbsent('log/000000000001.seg', Buffer.from('dead'));
+    await store.putIfAbsent('log/000000000002.seg', Buffer.from('live'));
+    expect(await store.remove('log/000000000001.seg')).toBe('removed');
+    expect(await store.remove('log/000000000001.seg')).toBe('absent');
+    expect(await store.find('log/000000000001.seg', 10)).toBeUndefined();
+    expect(await store.find('log/000000000002.seg', 10)).toEqual(Buffer.from('live'));
+  });
+});
+
 describe('a blob container by a grant that may only create', () => {
+  it('removes nothing', async () => {
+    const container = await newContainer();
+    const store = await grantFor(container, 'c');
+    await store.putIfAbsent('log/000000000001.seg', Buffer.from('mine'));
+    await expect(store.remove('log/000000000001.seg')).rejects.toMatchObject({ name: 'StoreError' });
+    expect(await new BlobReplicaStore(container).find('log/000000000001.seg', 10)).toBeDefined();
+  });
+
   it('creates, tells that a name is taken, and can neither read nor list', async () => {
     const container = await newContainer();
     const store = await grantFor(container, 'c');

@@ -26,7 +26,7 @@ export class MemoryReplicaStore implements ReplicaStore {
 
   async *list(prefix: string): AsyncGenerator<BlobEntry> {
     for (const [name, { length }] of [...this.blobs].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      if (name.startsWith(prefix)) yield { name, sizeBytes: length };
+      if (name.startsWith(prefix)) yield { name, sizeBytes: length, writtenAtMs: 0 };
     }
   }
 
@@ -37,6 +37,10 @@ export class MemoryReplicaStore implements ReplicaStore {
     if (this.blobs.has(name)) return Promise.resolve('exists');
     this.blobs.set(name, Buffer.from(bytes));
     return Promise.resolve('created');
+  }
+
+  remove(name: string): Promise<'removed' | 'absent'> {
+    return Promise.resolve(this.blobs.delete(name) ? 'removed' : 'absent');
   }
 }
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { writePoint } from '../../shared/replica/chain.ts';
+import type { ReadTo } from '../../shared/replica/chain.ts';
 import { sealFrame, sealZeroFrame } from '../../shared/replica/frame.ts';
 import { genesisHead } from '../../shared/replica/point.ts';
 import type { ChainHead, Consistency, PointDisk } from '../../shared/replica/point.ts';
@@ -87,6 +88,19 @@ export class Recorder {
     return snapshot;
   }
 
+  /** A cycle that was given up: its segment is in the store, and no point will ever name it. */
+  async giveUp(seed: number): Promise<string> {
+    const sink = new MemorySink();
+    this.#sequence += 1;
+    const { itemId, dataKey } = this.log;
+    const writer = await SegmentWriter.create({ itemId, dataKey, sequence: this.#sequence }, sink);
+    const data = noise(seed, 512);
+    await writer.append(sealFrame(writer.reserve(), { disk: 0, offsetBytes: 0, data }));
+    const sealed = await writer.finish();
+    await this.store.putIfAbsent(sealed.name, sink.bytes(), { md5: sealed.md5 });
+    return sealed.name;
+  }
+
   async #writer(): Promise<SegmentWriter> {
     if (this.#open === undefined) {
       const sink = new MemorySink();
@@ -100,11 +114,7 @@ export class Recorder {
 }
 
 /** The disk as the log gives it back. */
-export async function restored(
-  log: Recorder['log'],
-  point: { sequence: number; hash?: string },
-  disk: number,
-): Promise<Buffer> {
+export async function restored(log: Recorder['log'], point: ReadTo, disk: number): Promise<Buffer> {
   const target = new MemoryTarget();
   await restoreDisk({ log, point, disk, target });
   return target.bytes;
