@@ -5,6 +5,7 @@ import { BlobServiceClient } from '@azure/storage-blob';
 import { z } from 'zod';
 import { CallerLimit } from '../shared/access/caller-limit.ts';
 import { CommandQueues } from '../shared/command/command-queue.ts';
+import { RetentionTiers, defaultTiers } from '../shared/recovery/thinning.ts';
 import { Table } from '../shared/store/table.ts';
 import { type TargetAccess } from '../shared/target/target-environment.ts';
 import { type VaultKey, openVaultKey } from '../shared/vault/vault-key.ts';
@@ -39,6 +40,16 @@ const Settings = z.object({
   APPLIANCE_WAIT_MINUTES: z.coerce.number().positive().max(10_080).default(30),
   /** How many requests a second one caller may send, per instance of the app. */
   CALLER_REQUESTS_PER_SECOND: z.coerce.number().int().positive().default(100),
+  /** Which recovery points stay: `<age>=<one every>|all`, with commas between; the policy's retention bounds it. */
+  RETENTION_TIERS: RetentionTiers.prefault(defaultTiers),
+  /** How often an item's recovery points are thinned and its replica log compacted. */
+  RETENTION_MINUTES: z.coerce.number().int().min(5).max(1_440).default(60),
+  /** How many items are gone through at once. */
+  RETENTION_PARALLEL_ITEMS: z.coerce.number().int().min(1).max(50).default(4),
+  /** What one activity of a compaction may write at most, in MiB; one that takes too long does less by itself. */
+  COMPACTION_STEP_MEGABYTES: z.coerce.number().int().min(32).max(65_536).default(1_024),
+  /** How long a blob that nothing leads to any more stays, for readers that have begun. */
+  COLLECTION_GRACE_MINUTES: z.coerce.number().int().min(60).max(10_080).default(120),
   /** Mail server for alerts (`smtp://` or `smtps://`) and the address they come from; without both, none are sent. */
   ALERT_SMTP_URL: z.url({ protocol: /^smtps?$/u }).optional(),
   ALERT_EMAIL_FROM: z.email().optional(),

@@ -59,6 +59,7 @@ export function nextAnchor(
   const to: Anchor = {
     ...advance.head,
     ...timesOf(before, points),
+    compaction: before?.compaction,
     defect,
   };
   return { points, to };

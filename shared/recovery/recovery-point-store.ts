@@ -3,9 +3,9 @@ import { sameName } from '../arm/resource-id.ts';
 import { DomainError } from '../fault.ts';
 import { type ItemRef, type ItemRow, findItemRow, itemKey } from '../protection/item-row.ts';
 import { type RowKey, type RowRange, rowKey, rowsBelow, vaultPartition } from '../store/row-key.ts';
-import { type RowPage, Rows, notFound, updating } from '../store/rows.ts';
+import { type Row, type RowPage, Rows, notFound, updating } from '../store/rows.ts';
 import { type RowWrite, type Table } from '../store/table.ts';
-import { type Anchor, RecoveryPoint } from './recovery-point.ts';
+import { type Anchor, type PointHold, RecoveryPoint } from './recovery-point.ts';
 
 /** Whose points. */
 export type PointsOf = Pick<ItemRef, 'vault' | 'protectedItemId'>;
@@ -68,10 +68,65 @@ export async function moveAnchor(
   });
 }
 
+/**
+ * Brings a compaction into force, together with a write that fails when somebody else has taken the compaction. The
+ * chain may have grown meanwhile. False when another compaction is in force than was before, or `fence` gives no write.
+ * @throws ResourceNotFound when the item is gone
+ */
+export function moveCompaction(
+  table: Table,
+  ref: ItemRef,
+  move: { from: Anchor['compaction']; to: Anchor['compaction']; fence: () => Promise<RowWrite | undefined> },
+): Promise<boolean> {
+  return updating(async () => {
+    const fence = await move.fence();
+    const { anchor, etag } = await rowOf(table, ref);
+    if (fence === undefined || anchor?.compaction?.number !== move.from?.number) return false;
+    const parts = { anchor: { ...anchor, compaction: move.to } };
+    await table.transact([{ do: 'merge', key: itemKey(ref.vault, ref), parts, etag }, fence]);
+    return true;
+  });
+}
+
 async function rowOf(table: Table, ref: ItemRef): Promise<ItemRow> {
   const row = await findItemRow(table, ref.vault, ref);
   if (row?.item.protectedItemId === ref.protectedItemId) return row;
   throw notFound(`The replication protected item '${ref.itemName}'`);
+}
+
+/** All points of an item, newest first, with their etags. Retention bounds their number. */
+export function allPoints(table: Table, item: PointsOf): Promise<Row<RecoveryPoint>[]> {
+  return new Rows(table, RecoveryPoint).all(pointRange(item));
+}
+
+/** Removes a point that nobody may restore any more. False when somebody changed it since it was read. */
+export async function dropPoint(
+  table: Table,
+  item: PointsOf,
+  { value, etag }: Row<RecoveryPoint>,
+): Promise<boolean> {
+  try {
+    await new Rows(table, RecoveryPoint).delete(pointKey(item, value.sequence), etag);
+    return true;
+  } catch (error) {
+    if (error instanceof DomainError && error.fault.code === 'PreconditionFailed') return false;
+    throw error;
+  }
+}
+
+/** Changes the holds of a point. @throws ResourceNotFound when it is gone. */
+export async function changeHolds(
+  table: Table,
+  item: PointsOf,
+  sequence: number,
+  change: (holds: readonly PointHold[]) => PointHold[],
+): Promise<RecoveryPoint> {
+  const changed = await new Rows(table, RecoveryPoint).update(pointKey(item, sequence), (point) => {
+    if (point === undefined) throw notFound('The recovery point');
+    return { ...point, holds: change(point.holds ?? []) };
+  });
+  if (changed === undefined) throw notFound('The recovery point');
+  return changed;
 }
 
 /** Removes an item's points. Its anchor goes with the item's row. */

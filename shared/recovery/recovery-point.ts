@@ -4,6 +4,15 @@ import { type VaultRef } from '../arm/resource-id.ts';
 import { uuidV5 } from '../uuid.ts';
 import { type ItemNames, itemPath } from '../protection/protected-item.ts';
 
+/** A restore, or whoever else needs a point to stay, for a limited time. */
+export const PointHold = z.object({
+  holdId: z.string().min(1).max(64),
+  /** Who it is, for people to read. */
+  holder: z.string().min(1).max(200),
+  untilMs: z.number(),
+});
+export type PointHold = z.infer<typeof PointHold>;
+
 /** A recovery point as it lies in its row. */
 export const RecoveryPoint = z.object({
   /** GUID, made from the item's id and the sequence: the same point always has the same name. */
@@ -18,6 +27,8 @@ export const RecoveryPoint = z.object({
   changedBytes: z.number(),
   /** Bytes of its segments in the replica log. */
   uploadedBytes: z.number(),
+  /** Who needs it just now: as long as any of them is in force it is not dropped. */
+  holds: z.array(PointHold).optional(),
 });
 export type RecoveryPoint = z.infer<typeof RecoveryPoint>;
 
@@ -31,6 +42,8 @@ export const Anchor = z.object({
   newestAppConsistentAtMs: z.number().optional(),
   /** Time of the first point that was offered. */
   firstPointAtMs: z.number().optional(),
+  /** The compaction in force: a record that stands for the beginning of the chain. */
+  compaction: z.object({ number: z.number(), hash: z.string() }).optional(),
   /** Why the chain could not be followed further, as long as it can not. */
   defect: z.object({ blob: z.string(), detail: z.string(), atMs: z.number() }).optional(),
 });

@@ -33,26 +33,83 @@ export const TargetEnvironmentAnswer = z.object({
   ),
 });
 
+const bytes = z.number().int();
+const compaction = z
+  .object({ number: z.number().int(), hash: z.string() })
+  .nullable()
+  .describe(
+    'The record that stands for the beginning of the chain, and its SHA-256, hex; null where there is none.',
+  );
+const consistency = z.enum(['CrashConsistent', 'AppConsistent']);
+
+/** A point as a verifier or restorer sees it; also the answer of PUT …/holds/{holdId}. */
+export const LogPointAnswer = z.object({
+  name: z.uuid(),
+  sequence: z.number().int(),
+  time,
+  consistency,
+  hash: z.string().describe('SHA-256 of the manifest, hex.'),
+  changedBytes: bytes,
+  uploadedBytes: bytes,
+  holds: z
+    .array(z.object({ holdId: z.string(), holder: z.string(), until: time }))
+    .describe('Who needs it just now; as long as there is one it is not dropped.'),
+});
+
 /** Answer of GET protectedItems/{name}/replicaLog. */
 export const ReplicaLogAnswer = z.object({
   protectedItemId: z.uuid(),
   containerName: z.string(),
   anchor: z
-    .object({ sequence: z.number().int(), hash: z.string() })
+    .object({ sequence: z.number().int(), hash: z.string(), compaction })
     .nullable()
     .describe('The end of the chain, kept outside of the container; null before the first point.'),
-  points: z.array(
+  retention: z.object({
+    lastRunTime: time.nullable(),
+    space: z
+      .object({
+        storedBytes: bytes.describe('Everything in the container.'),
+        liveBytes: bytes.describe('Of that: needed to restore the points that there are.'),
+        deadBytes: bytes.describe('Of that: nothing leads to it; deleted after the grace time.'),
+        time,
+      })
+      .nullable(),
+    problem: z
+      .object({ blob: z.string(), detail: z.string(), since: time })
+      .nullable()
+      .describe('Why nothing is compacted or deleted: the log is damaged here.'),
+  }),
+  points: z.array(LogPointAnswer),
+  nextLink,
+});
+
+/** Answer of GET protectedItems/{name}/retentionRuns. */
+export const RetentionRunsAnswer = z.object({
+  value: z.array(
     z.object({
-      name: z.uuid(),
-      sequence: z.number().int(),
       time,
-      consistency: z.enum(['CrashConsistent', 'AppConsistent']),
-      hash: z.string().describe('SHA-256 of the manifest, hex.'),
-      changedBytes: z.number().int(),
-      uploadedBytes: z.number().int(),
+      droppedPoints: z.array(z.object({ name: z.uuid(), sequence: z.number().int(), time, consistency })),
+      compaction,
+      writtenBytes: bytes,
+      removedBlobs: z.number().int(),
+      removedBytes: bytes,
+      retainedBlobs: z.number().int().describe('Dead, and kept by a policy of the storage.'),
     }),
   ),
   nextLink,
+});
+
+/** Name of a hold: whoever holds chooses it, so that holding again prolongs. */
+export const HoldId = z
+  .string()
+  .regex(/^[\w.-]{1,64}$/u, 'must be 1 to 64 letters, digits, dots, hyphens or underscores');
+
+/** Body of PUT …/recoveryPoints/{recoveryPointName}/holds/{holdId}. */
+export const HoldBody = z.object({
+  properties: z.object({
+    holder: z.string().min(1).max(200).describe('Who needs the point, for people to read.'),
+    minutes: z.number().int().min(1).max(1_440).describe('How long; hold again to prolong.'),
+  }),
 });
 
 /** Answer of GET auditEvents. */

@@ -9,7 +9,10 @@ import {
 import {
   AuditEventsAnswer,
   ErrorAnswer,
+  HoldBody,
+  LogPointAnswer,
   ReplicaLogAnswer,
+  RetentionRunsAnswer,
   TargetEnvironmentAnswer,
   TargetEnvironmentQuery,
 } from '../../shared/wire/own-api.ts';
@@ -94,6 +97,30 @@ export const ownOperations: readonly OwnOperation[] = [
       "Tells what a verifier or restorer has to know of an item's replica log. The name is the item's, or its GUID.",
     query: paging.pick({ $skipToken: true }),
     answer: ReplicaLogAnswer,
+  },
+  {
+    method: 'GET',
+    route: `${root}/protectedItems/{name}/retentionRuns`,
+    operationId: 'listRetentionRuns',
+    summary:
+      "Lists what retention dropped, compacted and deleted of an item's replica log, newest first; 90 days.",
+    query: paging,
+    answer: RetentionRunsAnswer,
+  },
+  {
+    method: 'PUT',
+    route: `${root}/protectedItems/{name}/recoveryPoints/{recoveryPointName}/holds/{holdId}`,
+    operationId: 'holdRecoveryPoint',
+    summary: 'Keeps a recovery point from being dropped while somebody restores it.',
+    body: HoldBody,
+    answer: LogPointAnswer,
+  },
+  {
+    method: 'DELETE',
+    route: `${root}/protectedItems/{name}/recoveryPoints/{recoveryPointName}/holds/{holdId}`,
+    operationId: 'releaseRecoveryPoint',
+    summary: 'Ends a hold.',
+    answersNothing: true,
   },
   {
     method: 'DELETE',
