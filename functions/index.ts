@@ -10,6 +10,7 @@ import './http/item-disks.ts';
 import './http/update-mobility-service.ts';
 import './http/recovery-points.ts';
 import './http/replica-log.ts';
+import './http/history.ts';
 import './http/appliances.ts';
 import './http/fabrics.ts';
 import './http/operations.ts';

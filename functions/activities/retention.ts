@@ -22,6 +22,9 @@ export const RetainedItem = z.object({
 });
 export type RetainedItem = z.infer<typeof RetainedItem>;
 
+/** Threads that open and seal frames; idle ones keep no process alive. */
+let frames: FramePool | undefined;
+
 /**
  * Does one step of an item's retention: bounded in time and in what it writes. An item that is gone, or going, has
  * nothing left to do.
@@ -40,7 +43,7 @@ export const retainStep = activity(
     if (!isThere || found.currentJob?.scenario === 'DisableDr') return { isComplete: true };
     const policy = await findPolicy(table, vault, found.policyName);
     const historyMinutes = policy?.recoveryPointHistory ?? longestHistoryMinutes;
-    const pool = new FramePool();
+    frames ??= new FramePool();
     try {
       return await retainItem(
         services(),
@@ -50,7 +53,7 @@ export const retainStep = activity(
           budgetBytes: settings.COMPACTION_STEP_MEGABYTES * MiB,
           graceMs: settings.COLLECTION_GRACE_MINUTES * 60_000,
           signal: AbortSignal.timeout(longestStepMs),
-          pool,
+          pool: frames,
           nowMs: Date.now(),
         },
       );
@@ -59,8 +62,6 @@ export const retainStep = activity(
       if (error instanceof DomainError && error.fault.code === 'ResourceNotFound')
         return { isComplete: true };
       throw error;
-    } finally {
-      await pool.close();
     }
   },
 );

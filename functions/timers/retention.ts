@@ -4,7 +4,7 @@ import * as df from 'durable-functions';
 import { type z } from 'zod';
 import { type VaultRef } from '../../shared/arm/resource-id.ts';
 import { listCompactionStates } from '../../shared/recovery/compaction-store.ts';
-import { listItems } from '../../shared/protection/protected-item-store.ts';
+import { listItemRows } from '../../shared/protection/item-row.ts';
 import { vaultPartition } from '../../shared/store/row-key.ts';
 import { allVaults } from '../../shared/vault/vault-index.ts';
 import { type RetainedItem } from '../activities/retention.ts';
@@ -41,8 +41,8 @@ async function dueItems(vault: VaultRef, beforeMs: number): Promise<RetainedItem
   const due: RetainedItem[] = [];
   let continuation: string | undefined;
   do {
-    const page = await listItems(table, vault, { continuation });
-    for (const { value: item } of page.rows) {
+    const page = await listItemRows(table, vault, { continuation });
+    for (const { item } of page.rows) {
       const { fabricName, containerName, itemName, protectedItemId } = item;
       const isOpen = item.state === 'Protected' || item.state === 'InitialReplicationInProgress';
       if (!isOpen || (states.get(protectedItemId)?.completedAtMs ?? 0) > beforeMs) continue;

@@ -2,6 +2,7 @@ import { type VaultRef, childIdOf } from '../arm/resource-id.ts';
 import { releaseMachine } from '../discovery/machine.ts';
 import { removeApplianceItem } from '../fabric/appliance-item.ts';
 import { removeCompaction } from '../recovery/compaction-store.ts';
+import { removeHours } from '../recovery/history.ts';
 import { removePoints } from '../recovery/recovery-point-store.ts';
 import { type Table } from '../store/table.ts';
 import { removeItem } from './protected-item-store.ts';
@@ -30,6 +31,7 @@ export async function forgetItem(
   await deleteReplicaContainer(services, item.protectedItemId);
   await removePoints(table, { vault, protectedItemId: item.protectedItemId });
   await removeCompaction(table, { vault, protectedItemId: item.protectedItemId });
+  await removeHours(table, { vault, protectedItemId: item.protectedItemId });
   await releaseMachine(table, vault, { ...item, protectedItemArmId: childIdOf(vault, itemPath(item)) });
   await removeItem(table, vault, item);
 }

@@ -7,11 +7,12 @@ import { type ChainHead, genesisHead } from '../replica/point.ts';
 import { type Defect } from '../replica/replica-error.ts';
 import { StoreError } from '../replica/replica-store.ts';
 import { type Table } from '../store/table.ts';
+import { historyWrites, newsOf } from './history.ts';
 import { findAnchor, moveAnchor } from './recovery-point-store.ts';
 import { type Anchor, type RecoveryPoint, recoveryPointName } from './recovery-point.ts';
 
-/** Points read at once; with the anchor they fit in one transaction. */
-const pointsAtOnce = 99;
+/** Points read at once; with the anchor, and an hour of history each, they fit in one transaction. */
+const pointsAtOnce = 48;
 /** How often somebody else may move the anchor first. */
 const mostAttempts = 20;
 
@@ -24,6 +25,7 @@ const mostAttempts = 20;
 export async function advanceRecoveryPoints(
   services: ReplicaVault & { table: Table },
   item: ItemRef,
+  options: { nowMs?: number } = {},
 ): Promise<Anchor | undefined> {
   const { protectedItemId } = item;
   const log = {
@@ -38,7 +40,9 @@ export async function advanceRecoveryPoints(
     const next = nextAnchor(from, advance, protectedItemId);
     if (next === undefined) return from;
     try {
-      await moveAnchor(services.table, item, { ...next, from });
+      const news = newsOf(from, advance.records, { protectedItemId, nowMs: options.nowMs ?? Date.now() });
+      const others = await historyWrites(services.table, item, news);
+      await moveAnchor(services.table, item, { ...next, from, others });
     } catch (error) {
       if (attempt < mostAttempts && lostRace(error)) continue;
       throw error;

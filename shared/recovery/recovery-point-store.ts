@@ -4,7 +4,7 @@ import { DomainError } from '../fault.ts';
 import { type ItemRef, type ItemRow, findItemRow, itemKey } from '../protection/item-row.ts';
 import { type RowKey, type RowRange, rowKey, rowsBelow, vaultPartition } from '../store/row-key.ts';
 import { type Row, type RowPage, Rows, notFound, updating } from '../store/rows.ts';
-import { type RowWrite, type Table } from '../store/table.ts';
+import { type RowWrite, type Table, mostWritesAtOnce } from '../store/table.ts';
 import { type Anchor, type PointHold, RecoveryPoint } from './recovery-point.ts';
 
 /** Whose points. */
@@ -13,8 +13,6 @@ export type PointsOf = Pick<ItemRef, 'vault' | 'protectedItemId'>;
 const pointKind = 'recoverypoints';
 /** Beyond any sequence of a replica log. */
 const maxSequence = 999_999_999_999;
-/** A transaction takes 100 writes; one is the anchor's. */
-const mostPointsAtOnce = 99;
 
 /** The end of an item's chain. @throws ResourceNotFound when the item is gone */
 export async function findAnchor(table: Table, ref: ItemRef): Promise<Anchor | undefined> {
@@ -39,16 +37,25 @@ export async function getPoint(table: Table, item: PointsOf, name: string): Prom
 }
 
 /**
- * Moves the anchor and writes the points passed on the way, all or nothing.
+ * Moves the anchor and writes the points passed on the way and what belongs to them, all or nothing.
  * @throws PreconditionFailed when the anchor is no longer `from`: read it again and go on from there; ResourceNotFound
  * when the item is gone.
  */
 export async function moveAnchor(
   table: Table,
   ref: ItemRef,
-  move: { points: readonly RecoveryPoint[]; from: Anchor | undefined; to: Anchor },
+  move: {
+    points: readonly RecoveryPoint[];
+    from: Anchor | undefined;
+    to: Anchor;
+    /** What shall be written with it; with the points 99 at most. */
+    others?: readonly RowWrite[];
+  },
 ): Promise<void> {
-  if (move.points.length > mostPointsAtOnce) throw new RangeError('too many points for one transaction');
+  const others = move.others ?? [];
+  if (move.points.length + others.length >= mostWritesAtOnce) {
+    throw new RangeError('too many points for one transaction');
+  }
   const points = move.points.map((value): RowWrite => ({
     do: 'upsert',
     key: pointKey(ref, value.sequence),
@@ -58,7 +65,7 @@ export async function moveAnchor(
     const { anchor, etag } = await rowOf(table, ref);
     if (!isDeepStrictEqual(anchor, move.from)) return false;
     const key = itemKey(ref.vault, ref);
-    await table.transact([...points, { do: 'merge', key, parts: { anchor: move.to }, etag }]);
+    await table.transact([...points, ...others, { do: 'merge', key, parts: { anchor: move.to }, etag }]);
     return true;
   });
   if (isMoved) return;

@@ -23,11 +23,14 @@ import {
   putRetentionRun,
   takeCompaction,
 } from './compaction-store.ts';
+import { forgetHours, historyKeptMs } from './history.ts';
 import { holdsAt } from './hold-point.ts';
 import { allPoints, dropPoint, findAnchor, moveCompaction } from './recovery-point-store.ts';
 import { type Anchor, type RecoveryPoint } from './recovery-point.ts';
 import { type Retention, denseAgeMs, pointsToDrop } from './thinning.ts';
 
+/** Points that one step drops: what is told of them fits in a row. */
+const mostDropsAStep = 1_000;
 const leastBudgetBytes = 32 * MiB;
 /** How long appliances may go on with an upload that they have begun: the life of their grants. */
 const longestUploadMs = 60 * 60_000;
@@ -91,7 +94,7 @@ export async function retainItem(
 
 async function doStep(step: Step): Promise<RetainOutcome> {
   const { table, item, state, run, options } = step;
-  await dropPoints(step);
+  const hasDroppedAll = await dropPoints(step);
   const anchor = await findAnchor(table, item);
   if (anchor === undefined) return { isComplete: true };
   const compacted = await compactOnce(step, anchor);
@@ -100,13 +103,14 @@ async function doStep(step: Step): Promise<RetainOutcome> {
     run.writtenBytes = compacted.writtenBytes;
     await publish(step, anchor, compacted);
     await putRetentionRun(table, item, run);
-    if (!compacted.isComplete) return { isComplete: false };
   }
+  if (!hasDroppedAll || compacted?.isComplete === false) return { isComplete: false };
   const collection = await collectOnce(step);
   const { removedBlobs, removedBytes, retainedBlobs, ...space } = collection;
   Object.assign(run, { removedBlobs, removedBytes, retainedBlobs });
   if (isWorthTelling(run)) await putRetentionRun(table, item, run);
   await forgetRetentionRuns(table, item, options.nowMs - runsKeptMs);
+  await forgetHours(table, item, options.nowMs - historyKeptMs);
   await changeTakenCompaction(table, item, state.fence, (now) => ({
     ...now,
     space: { ...space, atMs: options.nowMs },
@@ -126,8 +130,11 @@ function isWorthTelling({ dropped, compaction, removedBlobs, retainedBlobs }: Re
   return dropped.length > 0 || compaction !== undefined || removedBlobs > 0 || retainedBlobs > 0;
 }
 
-/** What is going is written down first, so that it is told even when we die. A point that somebody holds stays. */
-async function dropPoints({ table, item, run, options }: Step): Promise<void> {
+/**
+ * What is going is written down first, so that it is told even when we die. A point that somebody holds stays. Answers
+ * whether that was all.
+ */
+async function dropPoints({ table, item, run, options }: Step): Promise<boolean> {
   const { retention, nowMs } = options;
   const rows = await allPoints(table, item);
   const going = new Set(
@@ -138,12 +145,14 @@ async function dropPoints({ table, item, run, options }: Step): Promise<void> {
     ),
   );
   const due = rows.filter(({ value }) => going.has(value) && holdsAt(value, nowMs).length === 0);
-  if (due.length === 0) return;
-  run.dropped = due.map(({ value }) => toldOf(value));
+  if (due.length === 0) return true;
+  const now = due.slice(-mostDropsAStep); // the oldest
+  run.dropped = now.map(({ value }) => toldOf(value));
   await putRetentionRun(table, item, run);
   const stayed = new Set<number>();
-  for (const row of due) if (!(await dropPoint(table, item, row))) stayed.add(row.value.sequence);
+  for (const row of now) if (!(await dropPoint(table, item, row))) stayed.add(row.value.sequence);
   run.dropped = run.dropped.filter(({ sequence }) => !stayed.has(sequence));
+  return now.length === due.length;
 }
 
 function toldOf({ name, sequence, timeMs, consistency }: RecoveryPoint): RetentionRun['dropped'][number] {

@@ -127,7 +127,8 @@ export async function readChain(log: ReplicaLog, to: ReadTo): Promise<PointView[
 export interface ReadTo {
   sequence: number;
   hash?: string;
-  compaction?: CompactionHead;
+  /** Null: the anchor says that there is none. */
+  compaction?: CompactionHead | null;
 }
 
 async function readCompactedTo(
@@ -151,6 +152,8 @@ async function readCompactedTo(
 export interface ProvenPoint extends PointRecord {
   /** Bytes of the disks that its segments write, zeros included. */
   changedBytes: number;
+  /** The same, by the disk's number. */
+  changedByDisk: ReadonlyMap<number, number>;
 }
 
 /** What a control plane does when news come: reads on from the head it has anchored. */
@@ -180,7 +183,9 @@ export async function advanceChain(
       if (record === undefined) break;
       const [broken] = findBrokenRules(before === undefined ? [record] : [before, record]);
       if (broken !== undefined) throw new ReplicaError(broken);
-      records.push({ ...record, changedBytes: await proveSegments(log, record.manifest) });
+      const changedByDisk = await proveSegments(log, record.manifest);
+      const changedBytes = [...changedByDisk.values()].reduce((sum, bytes) => sum + bytes, 0);
+      records.push({ ...record, changedBytes, changedByDisk });
       before = record;
       last = { sequence: record.manifest.sequence, hash: record.hash };
     }
@@ -213,14 +218,16 @@ async function readNext(log: ReplicaLog, head: ChainHead): Promise<PointRecord |
   return { manifest, hash: hashPoint(bytes) };
 }
 
-/** Answers how many bytes of the disks the point's segments write. */
-async function proveSegments(log: ReplicaLog, manifest: PointManifest): Promise<number> {
-  let sectors = 0;
+/** Answers how many bytes of each disk the point's segments write. */
+async function proveSegments(log: ReplicaLog, manifest: PointManifest): Promise<Map<number, number>> {
+  const bytes = new Map<number, number>();
   for await (const segment of inOrder(manifest.segments, POINTS_AT_ONCE, (named) =>
     openSegment(log, named),
   )) {
     checkExtents(segment, manifest);
-    sectors += segment.entries.reduce((sum, entry) => sum + entry.sectorCount, 0);
+    for (const { disk, sectorCount } of segment.entries) {
+      bytes.set(disk, (bytes.get(disk) ?? 0) + sectorCount * SECTOR_BYTES);
+    }
   }
-  return sectors * SECTOR_BYTES;
+  return bytes;
 }

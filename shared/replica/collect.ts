@@ -71,18 +71,18 @@ export async function collect(request: CollectionRequest): Promise<Collection> {
   const lists = await readLists(request, listing.lists);
   const { due, listed } = sort(request, listing.dead, lists);
   const fresh = listing.dead.filter(({ name }) => !listed.has(name)).map(({ name }) => name);
-  if (fresh.length > 0) {
-    const names = fresh.slice(0, MAX_TOMBSTONES);
-    await putTombstones(request.log, { number: request.number, atMs: request.nowMs, names });
-  }
+  const names = fresh.slice(0, MAX_TOMBSTONES);
+  const list = { number: request.number, atMs: request.nowMs, names };
+  const listBytes = names.length === 0 ? 0 : await putTombstones(request.log, list);
   const removed = request.mayRemove ? await remove(request, due) : nothing();
   const deadNames = new Set(listing.dead.map(({ name }) => name).filter((name) => !removed.names.has(name)));
   const spent = lists.filter(
     ({ list }) => list === undefined || list.names.every((name) => !deadNames.has(name)),
   );
   for (const { entry } of spent) await request.log.store.remove(entry.name);
+  const spentBytes = sizeOf(spent.map(({ entry }) => entry));
   return {
-    storedBytes: listing.storedBytes - removed.bytes,
+    storedBytes: listing.storedBytes + listBytes - removed.bytes - spentBytes,
     liveBytes: listing.liveBytes,
     deadBytes: sizeOf(listing.dead) - removed.bytes,
     removedBlobs: removed.blobs,
@@ -100,7 +100,7 @@ interface Live {
 /** All that leads from the anchor. */
 async function readLive({ log, head, compaction }: CollectionRequest): Promise<Live> {
   const record = compaction && (await readCompaction(log, compaction)).record;
-  const points = await readChain(log, { ...head, ...(compaction !== undefined && { compaction }) });
+  const points = await readChain(log, { ...head, compaction: compaction ?? null });
   const segments = points.flatMap(({ manifest }) => manifest.segments);
   const names = new Set(segments.map(({ name }) => name));
   for (const { manifest } of points)

@@ -19,16 +19,17 @@ export interface FoundCompaction {
 }
 
 /**
- * The record that is in force: the anchored one, or without an anchor the newest there is. Undefined where there is none.
+ * The record that is in force: the anchored one (null: there is none, whatever lies in the container), or without an
+ * anchor the newest there is. Undefined where there is none.
  *
  * @throws ReplicaError naming it where it is wrong: then no point can be told.
  */
 export async function findCompaction(
   log: ReplicaLog,
-  anchored?: CompactionHead,
+  anchored?: CompactionHead | null,
 ): Promise<FoundCompaction | undefined> {
-  const wanted = anchored ?? (await findNewest(log));
-  if (wanted === undefined) return undefined;
+  const wanted = anchored === undefined ? await findNewest(log) : anchored;
+  if (wanted === undefined || wanted === null) return undefined;
   try {
     return await readCompaction(log, wanted);
   } catch (error) {

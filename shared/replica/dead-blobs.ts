@@ -21,17 +21,19 @@ const Tombstones = z.strictObject({
 });
 export type Tombstones = z.infer<typeof Tombstones>;
 
-/** Writes the list under a number of its own. @throws Error where somebody else has used the number */
+/** Writes the list under a number of its own; answers its bytes. @throws Error where somebody else has used the number */
 export async function putTombstones(
   log: ReplicaLog,
   list: { number: number; atMs: number; names: readonly string[] },
-): Promise<void> {
+): Promise<number> {
   const { number, atMs, names } = list;
   const time = new Date(atMs).toISOString();
   const value = Tombstones.parse({ format: FORMAT, itemId: log.itemId, number, time, names });
   const name = tombstoneName(number);
-  const outcome = await log.store.putIfAbsent(name, sealJson(value, keyOf(log)));
+  const bytes = sealJson(value, keyOf(log));
+  const outcome = await log.store.putIfAbsent(name, bytes);
   if (outcome === 'exists') throw new Error(`${name} is in the replica log already`);
+  return bytes.length;
 }
 
 /** Reads a list; undefined where it is not one of ours: then its blobs are listed anew. */

@@ -104,9 +104,7 @@ async function readViews(log: ReplicaLog, options: VerifyOptions): Promise<Views
   const { anchor, upTo = Number.POSITIVE_INFINITY } = options;
   let compaction: FoundCompaction | undefined;
   try {
-    if (anchor === undefined || anchor.compaction !== undefined) {
-      compaction = await findCompaction(log, anchor?.compaction);
-    }
+    compaction = await findCompaction(log, anchor === undefined ? undefined : (anchor.compaction ?? null));
   } catch (error) {
     if (!(error instanceof ReplicaError)) throw error;
     return { records: [], defects: [error.defect] };

@@ -99,6 +99,60 @@ export const RetentionRunsAnswer = z.object({
   nextLink,
 });
 
+/** Query of GET churn and GET rpoHistory, beside paging. */
+export const HistoryQuery = z.object({
+  protectedItem: z
+    .string()
+    .optional()
+    .describe("An item's name or GUID. Without it all items, one after the other."),
+});
+
+const hour = time.describe('When the hour begins, UTC. Newest first.');
+const recoveryPoints = z.number().int().describe('Recovery points of the hour.');
+
+/** Answer of GET churn. */
+export const ChurnAnswer = z.object({
+  value: z.array(
+    z.object({
+      protectedItemId: z.uuid(),
+      hour,
+      points: recoveryPoints,
+      uploadedBytes: bytes.describe('Uploaded for its points: compressed, encrypted.'),
+      disks: z
+        .array(
+          z.object({
+            diskId: z.string(),
+            changedBytes: bytes,
+            averageBytesPerSecond: bytes.describe('Over the whole hour.'),
+            peakBytesPerSecond: bytes.describe('The most that one point brought since the one before.'),
+          }),
+        )
+        .describe('From the first recovery point on: the initial replication is no churn.'),
+    }),
+  ),
+  nextLink,
+});
+
+/** Answer of GET rpoHistory. */
+export const RpoHistoryAnswer = z.object({
+  value: z.array(
+    z.object({
+      protectedItemId: z.uuid(),
+      hour,
+      points: recoveryPoints,
+      maxRpoSeconds: z
+        .number()
+        .int()
+        .nullable()
+        .describe(
+          'How old the newest point had become when a new one was recorded in this hour; null where none was. An hour that is not listed brought no point: the next one listed tells how far it went.',
+        ),
+      minRpoSeconds: z.number().int().nullable().describe('How old that new one was then.'),
+    }),
+  ),
+  nextLink,
+});
+
 /** Name of a hold: whoever holds chooses it, so that holding again prolongs. */
 export const HoldId = z
   .string()

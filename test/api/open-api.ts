@@ -8,11 +8,14 @@ import {
 } from '../../shared/wire/arm-protected-item.ts';
 import {
   AuditEventsAnswer,
+  ChurnAnswer,
   ErrorAnswer,
+  HistoryQuery,
   HoldBody,
   LogPointAnswer,
   ReplicaLogAnswer,
   RetentionRunsAnswer,
+  RpoHistoryAnswer,
   TargetEnvironmentAnswer,
   TargetEnvironmentQuery,
 } from '../../shared/wire/own-api.ts';
@@ -106,6 +109,22 @@ export const ownOperations: readonly OwnOperation[] = [
       "Lists what retention dropped, compacted and deleted of an item's replica log, newest first; 90 days.",
     query: paging,
     answer: RetentionRunsAnswer,
+  },
+  {
+    method: 'GET',
+    route: `${root}/churn`,
+    operationId: 'listChurn',
+    summary: 'Lists how much the disks of protected items changed, hour by hour; 90 days.',
+    query: HistoryQuery.extend(paging.shape),
+    answer: ChurnAnswer,
+  },
+  {
+    method: 'GET',
+    route: `${root}/rpoHistory`,
+    operationId: 'listRpoHistory',
+    summary: 'Lists how old the newest recovery point of protected items became, hour by hour; 90 days.',
+    query: HistoryQuery.extend(paging.shape),
+    answer: RpoHistoryAnswer,
   },
   {
     method: 'PUT',

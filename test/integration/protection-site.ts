@@ -75,11 +75,11 @@ export class ProtectionSite {
     );
   }
 
-  async createPolicy(): Promise<void> {
+  async createPolicy(recoveryPointHistory = 4_320): Promise<void> {
     const input = {
       instanceType: 'InMageAzureV2' as const,
       recoveryPointThresholdInMinutes: 60,
-      recoveryPointHistory: 4_320,
+      recoveryPointHistory,
       appConsistentFrequencyInMinutes: 60,
       crashConsistentFrequencyInMinutes: 5,
       multiVmSyncStatus: 'Enable' as const,

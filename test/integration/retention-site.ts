@@ -104,7 +104,7 @@ export class RetentionSite {
 
   /** What the control plane does every hour. Answers how many steps it took. */
   async retain(historyMs = 15 * 24 * 60 * minuteMs): Promise<number> {
-    await advanceRecoveryPoints(this.services, this.item);
+    await advanceRecoveryPoints(this.services, this.item, { nowMs: this.nowMs });
     for (let steps = 1; ; steps += 1) {
       const { isComplete } = await retainItem(this.services, this.item, this.options(historyMs));
       if (isComplete) return steps;
@@ -154,7 +154,7 @@ export class RetentionSite {
     const point = {
       sequence,
       ...(hash !== undefined && { hash }),
-      ...(anchor?.compaction !== undefined && { compaction: anchor.compaction }),
+      compaction: anchor?.compaction ?? null,
     };
     const target = new MemoryTarget();
     await restoreDisk({ log, point, disk: 0, target });

@@ -1,8 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Storage, startStorage } from '../../local/storage/storage.ts';
+import { DomainError } from '../../shared/fault.ts';
 import { containerOf } from '../../shared/protection/replica-container.ts';
 import { advanceRecoveryPoints } from '../../shared/recovery/advance.ts';
 import { findCompactionState, listRetentionRuns } from '../../shared/recovery/compaction-store.ts';
@@ -14,6 +16,11 @@ import { RetentionSite } from './retention-site.ts';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
+
+async function expectAllRestore(site: RetentionSite, log: ReplicaLog): Promise<void> {
+  for (const sequence of await site.sequences()) expect(await site.restores(log, sequence)).toBe(true);
+  expect((await site.verify(log)).defects).toEqual([]);
+}
 
 describe('the retention of an item', () => {
   let folder: string;
@@ -35,11 +42,6 @@ describe('the retention of an item', () => {
     const log = await site.log();
     for (let point = 0; point < 48; point += 1) await site.point(log, [point % 8, 8 + (point % 3), 20]);
     return { site, log };
-  }
-
-  async function expectAllRestore(site: RetentionSite, log: ReplicaLog): Promise<void> {
-    for (const sequence of await site.sequences()) expect(await site.restores(log, sequence)).toBe(true);
-    expect((await site.verify(log)).defects).toEqual([]);
   }
 
   it('thins, compacts, deletes what nothing needs two collections later, and tells all of it', async () => {
@@ -117,7 +119,7 @@ describe('the retention of an item', () => {
     const steps = Array.from({ length: 4 }, () =>
       retainItem(site.services, site.item, site.options(hourMs)).then(
         () => 'done',
-        (error: { fault?: { code: string } }) => error.fault?.code ?? String(error),
+        (error: unknown) => (error instanceof DomainError ? error.fault.code : inspect(error)),
       ),
     );
     for (let point = 0; point < 6; point += 1) {

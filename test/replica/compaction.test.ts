@@ -35,6 +35,7 @@ const step = fc.oneof(
       do: fc.constant('compact' as const),
       diesAfter,
       budgetBytes: fc.constantFrom(1, 1_000, 1_000_000),
+      isAnchored: fc.integer({ min: 0, max: 3 }).map((drawn) => drawn > 0),
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('collect' as const), diesAfter }) },
@@ -59,7 +60,7 @@ function given<T extends { diesAfter: number | undefined }>({ diesAfter, ...rest
 async function expectWhole({ recorder, kept, compaction }: KeptLog): Promise<void> {
   for (const { head, disks } of kept.values()) {
     for (const [disk, bytes] of disks.entries()) {
-      const point = { ...head, ...(compaction !== undefined && { compaction }) };
+      const point = { ...head, compaction: compaction ?? null };
       expect((await restored(recorder.log, point, disk)).equals(bytes)).toBe(true);
     }
   }

@@ -35,9 +35,9 @@ export class KeptLog {
     }
   }
 
-  /** One step, published unless the process dies after so many changes of the store. */
+  /** One step, anchored unless the process dies before that, or after so many changes of the store. */
   async compact(
-    options: { diesAfter?: number; budgetBytes?: number } = {},
+    options: { diesAfter?: number; budgetBytes?: number; isAnchored?: boolean } = {},
   ): Promise<CompactionStep | undefined> {
     const numbers = { compaction: this.#number, layer: this.#number, segment: this.#number };
     this.#number += 1_000;
@@ -52,7 +52,7 @@ export class KeptLog {
         budgetBytes: options.budgetBytes ?? MiB,
         nowMs: this.#nowMs,
       });
-      if (step !== undefined) this.compaction = step.compaction;
+      if (step !== undefined && options.isAnchored !== false) this.compaction = step.compaction;
       return step;
     });
   }
