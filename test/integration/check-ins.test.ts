@@ -95,7 +95,8 @@ describe('what appliances say', () => {
         async () => {
           expect(await fabric()).toMatchObject({
             properties: {
-              health: 'Critical',
+              // A traffic light counts once it has been on for 15 minutes.
+              health: 'Normal',
               customDetails: {
                 runAsAccounts: [{ accountId: '1', accountName: 'vcenteruser' }],
                 processServers: [{ cpuLoad: '97%', cpuLoadStatus: 'Red', memoryUsageStatus: 'Green' }],
