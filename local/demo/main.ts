@@ -119,11 +119,14 @@ async function proveAll(parts: {
     const said = `${blocks} blocks changed (${describeBytes(bytes)}, 1 %), ${describeBytes(point.uploadedBytes)} uploaded`;
     return { said, figures: { changedBytes: bytes, uploadedBytes: point.uploadedBytes }, result: undefined };
   });
-  const { containerName, anchor } = await road.replicaLog(machine);
+  const { containerName, anchor, points } = await road.replicaLog(machine);
   const log = await openReplicaLog(platform.config, containerName);
   await proveChain(reporter, log, { containerName, anchor });
-  for (const [sequence, diskThen] of disksThen)
-    await proveRestore(reporter, log, { sequence, diskThen, folder });
+  for (const [sequence, diskThen] of disksThen) {
+    const point = points.find((one) => one.sequence === sequence);
+    if (!point) throw new Error(`The vault has no recovery point ${sequence} of ${machine.name}.`);
+    await proveRestore(reporter, log, { point, diskThen, folder });
+  }
 }
 
 async function keepRunning(reporter: Reporter, platform: Platform, site: Site): Promise<void> {

@@ -47,13 +47,14 @@ export async function proveChain(
   });
 }
 
-/** Restores a point to a fixed VHD and compares it with what the disk held then. @throws Error where they differ */
+/** Restores a point, tied to the hash that the vault recorded of it, to a fixed VHD and compares it with what the disk held then. @throws Error where they differ */
 export async function proveRestore(
   reporter: Reporter,
   log: ReplicaLog,
-  restore: { sequence: number; diskThen: string; folder: string },
+  restore: { point: { sequence: number; hash: string }; diskThen: string; folder: string },
 ): Promise<void> {
-  const { sequence, diskThen, folder } = restore;
+  const { point, diskThen, folder } = restore;
+  const { sequence } = point;
   const path = join(folder, `point-${sequence}.vhd`);
   const { size: diskBytes } = statSync(diskThen);
   await reporter.step(`Restore point ${sequence}`, async (progress) => {
@@ -63,7 +64,7 @@ export async function proveRestore(
       const target = new FileTarget(path, 'vhd');
       const onProgress = ({ bytesWritten, bytesTotal }: { bytesWritten: number; bytesTotal: number }): void =>
         progress(`${describeBytes(bytesWritten)} of ${describeBytes(bytesTotal)}`);
-      await restoreDisk({ log, point: { sequence }, disk: 0, target, pool, onProgress });
+      await restoreDisk({ log, point, disk: 0, target, pool, onProgress });
     } finally {
       await pool.close();
     }

@@ -390,6 +390,7 @@ const PointRow = z.object({
   sequence: z.number(),
   time: z.string(),
   consistency: z.string(),
+  hash: z.string(),
   changedBytes: z.number(),
   uploadedBytes: z.number(),
 });

@@ -13,6 +13,8 @@ import { type Anchor, type RecoveryPoint, recoveryPointName } from './recovery-p
 
 /** Points read at once; with the anchor, and an hour of history each, they fit in one transaction. */
 const pointsAtOnce = 48;
+/** Segments proven before the anchor moves: the points of a long first replication must not be read anew each time. */
+const segmentsAtOnce = 4_000;
 /** How often somebody else may move the anchor first. */
 const mostAttempts = 20;
 
@@ -36,7 +38,7 @@ export async function advanceRecoveryPoints(
   for (let attempt = 1; ; attempt += 1) {
     const from = await findAnchor(services.table, item);
     const head: ChainHead = from ?? genesisHead(protectedItemId);
-    const advance = await reaching(() => advanceChain(log, head, { maxPoints: pointsAtOnce }));
+    const advance = await reaching(() => advanceChain(log, head, bounds));
     const next = nextAnchor(from, advance, protectedItemId);
     if (next === undefined) return from;
     try {
@@ -47,8 +49,15 @@ export async function advanceRecoveryPoints(
       if (attempt < mostAttempts && lostRace(error)) continue;
       throw error;
     }
-    if (advance.records.length < pointsAtOnce) return next.to;
+    if (isAtEnd(advance)) return next.to;
   }
+}
+
+const bounds = { maxPoints: pointsAtOnce, maxSegments: segmentsAtOnce };
+
+function isAtEnd({ records, defect }: ChainAdvance): boolean {
+  const segments = records.reduce((sum, { manifest }) => sum + manifest.segments.length, 0);
+  return defect !== undefined || (records.length < pointsAtOnce && segments < segmentsAtOnce);
 }
 
 /** Where an advance leads; undefined when nothing is new. Exported for its property tests. */

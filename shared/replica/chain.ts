@@ -167,18 +167,20 @@ export interface ChainAdvance {
 
 /**
  * Reads the points behind an anchored head, and proves each and the indexes of its segments. Anchor the new head.
- * Bounded: where `maxPoints` were read there may be more.
+ * Bounded: where `maxPoints` were read, or points of `maxSegments`, there may be more.
  */
 export async function advanceChain(
   log: ReplicaLog,
   head: ChainHead,
-  options: { maxPoints?: number } = {},
+  options: { maxPoints?: number; maxSegments?: number } = {},
 ): Promise<ChainAdvance> {
+  const { maxPoints = DEFAULT_MAX_POINTS, maxSegments = Infinity } = options;
   const records: ProvenPoint[] = [];
   let last = head;
+  let segments = 0;
   try {
     let before = head.sequence === 0 ? undefined : await readAnchored(log, head);
-    while (records.length < (options.maxPoints ?? DEFAULT_MAX_POINTS)) {
+    while (records.length < maxPoints && segments < maxSegments) {
       const record = await readNext(log, last);
       if (record === undefined) break;
       const [broken] = findBrokenRules(before === undefined ? [record] : [before, record]);
@@ -187,6 +189,7 @@ export async function advanceChain(
       const changedBytes = [...changedByDisk.values()].reduce((sum, bytes) => sum + bytes, 0);
       records.push({ ...record, changedBytes, changedByDisk });
       before = record;
+      segments += record.manifest.segments.length;
       last = { sequence: record.manifest.sequence, hash: record.hash };
     }
   } catch (error) {

@@ -96,6 +96,16 @@ describe.skipIf(reason)(
       await expectRestored();
     });
 
+    it('sends again what the process server lost, and no more than that', async () => {
+      write(0, 4096);
+      await makePoint();
+      const lost = [{ diskIndex: 0, offsetBytes: 512 * 1024, lengthBytes: 128 * 1024 }];
+      const captured = await makePoint({ lost });
+      expect(captured.compared).toBeUndefined();
+      expect(captured.changedBytes).toBe(128 * 1024);
+      await expectRestored();
+    });
+
     it('notices that the trace overran, compares the whole disk, and goes on', async () => {
       await device.close();
       protect(disk.path, 8);

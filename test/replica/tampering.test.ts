@@ -224,6 +224,7 @@ describe('a chain', () => {
     const genesis = genesisHead('item');
     const first = await advanceChain(item.log, genesis, { maxPoints: 3 });
     expect(first.head).toEqual(item.snapshots[2]!.head);
+    expect((await advanceChain(item.log, genesis, { maxSegments: 1 })).records).toHaveLength(1);
     const second = await advanceChain(item.log, first.head);
     expect(second).toMatchObject({ head: item.head, defect: undefined });
     expect(second.records).toHaveLength(1);
