@@ -33,16 +33,26 @@ export function assignedDisks(
 export function cycleDisks(assigned: readonly AssignedDisk[], told: readonly DiskRef[]): AssignedDisk[] {
   const isSame =
     assigned.length === told.length && assigned.every(({ diskId }, at) => told[at]?.diskId === diskId);
-  if (!isSame) {
-    throw new DomainError({
-      code: 'Conflict',
-      message: 'The agent speaks of other disks than those assigned to it.',
-      recommendedAction: 'The agent begins anew by itself with those assigned by now.',
-    });
-  }
+  if (!isSame) throw otherDisks();
   return assigned.map((disk, at) => {
     const sizeBytes = told[at]?.sizeBytes ?? disk.sizeBytes;
     if (sizeBytes < disk.sizeBytes) throw shrunkDisk({ diskId: disk.diskId, sizeBytes }, disk.sizeBytes);
     return { ...disk, sizeBytes };
+  });
+}
+
+/** @throws DomainError Conflict when the agent goes on with a cycle and speaks of other disks than it began with */
+export function requireDisksOf(cycle: readonly DiskRef[], told: readonly DiskRef[]): void {
+  const isSame = cycle.every(
+    ({ diskId, sizeBytes }, at) => told[at]?.diskId === diskId && told[at].sizeBytes === sizeBytes,
+  );
+  if (!isSame || cycle.length !== told.length) throw otherDisks();
+}
+
+function otherDisks(): DomainError {
+  return new DomainError({
+    code: 'Conflict',
+    message: 'The agent speaks of other disks than those assigned to it.',
+    recommendedAction: 'The agent begins anew by itself with those assigned by now.',
   });
 }

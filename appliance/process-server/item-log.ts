@@ -12,7 +12,7 @@ import { openFileSink } from '../../shared/replica/segment-sink.ts';
 import { SegmentWriter, type SealedSegment } from '../../shared/replica/segment-writer.ts';
 import { syncFolder } from '../../shared/sync-folder.ts';
 import type { CycleAnswer, CycleCommit, CycleRequest } from '../../shared/wire/agent.ts';
-import { cycleDisks } from './assigned-disks.ts';
+import { cycleDisks, requireDisksOf } from './assigned-disks.ts';
 import type { ReceivedExtent } from './extent-parser.ts';
 import { lostSince, spoolFailed, stopping } from './spool-faults.ts';
 import type { Place } from './spool-losses.ts';
@@ -129,7 +129,10 @@ export class ItemLog {
         return { state: 'committed', pointSequence: committed.sequence };
       }
       const lastPoint = store.lastPoint(protectedItemId);
-      if (this.#cycle?.cycleId === request.cycleId) return this.#opened(this.#cycle, lastPoint);
+      if (this.#cycle?.cycleId === request.cycleId) {
+        requireDisksOf(this.#cycle.disks, request.disks);
+        return this.#opened(this.#cycle, lastPoint);
+      }
       if (request.resumes) return { state: 'unknownCycle' };
       const disks = cycleDisks(this.#item.disks, request.disks);
       if (!this.#isBase(request, lastPoint)) return { state: 'baseMismatch', lastPoint };

@@ -53,7 +53,7 @@ function cycles({ protectedItemId }: Item): string {
 }
 
 function cycle(more: object = {}): object {
-  return { cycleId, resumes: false, basePoint: 0, disks: item.disks, ...more };
+  return { cycleId, resumes: false, basePoint: 0, resyncRequest: 0, disks: item.disks, ...more };
 }
 
 function call(path: string, body: unknown): Promise<unknown> {
@@ -157,8 +157,14 @@ describe('a call', () => {
     ['with a body that is too long', () => call(cycles(item), 'x'.repeat(300_000)), 'RequestTooLarge'],
     [
       'that begins a cycle with other disks',
-      () => call(cycles(item), cycle({ disks: [{ diskId: 'a', sizeBytes: 8 * MiB }] })),
+      () =>
+        call(cycles(item), cycle({ cycleId: randomUUID(), disks: [{ diskId: 'b', sizeBytes: 4 * MiB }] })),
       'Conflict',
+    ],
+    [
+      'that begins a cycle with a smaller disk',
+      () => call(cycles(item), cycle({ cycleId: randomUUID(), disks: [{ diskId: 'a', sizeBytes: MiB }] })),
+      'NotSupported',
     ],
     [
       'for a cycle that is not open',

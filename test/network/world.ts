@@ -107,10 +107,12 @@ export class World {
 
   /** Reads the whole log against the anchor, restores a point and compares it with the disk. @throws Error */
   async prove(machine: SiteMachine, sequence: number): Promise<void> {
-    const { containerName, anchor } = await this.road.replicaLog(machine);
+    const { containerName, anchor, points } = await this.road.replicaLog(machine);
+    const point = points.find((one) => one.sequence === sequence);
+    if (!point) throw new Error(`The vault has no recovery point ${sequence}.`);
     const log = await openReplicaLog(this.cloud.config, containerName);
     await proveChain(this.#reporter, log, { containerName, anchor });
-    await proveRestore(this.#reporter, log, { sequence, diskThen: machine.diskPath, folder: this.folder });
+    await proveRestore(this.#reporter, log, { point, diskThen: machine.diskPath, folder: this.folder });
   }
 
   async close(): Promise<void> {
