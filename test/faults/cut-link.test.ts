@@ -48,7 +48,7 @@ describe.skipIf(reason)(
       networks.setRate();
       networks.setLink('up');
       await finds('check-ins', 'Passed', /0 check-ins wait/u);
-      await road.watchInitialReplication(machine);
+      await vi.waitUntil(async () => (await road.points(machine)).length > 0, soon);
       await road.watchFinalize(machine);
       const { sequence } = await road.makePoint(machine);
       await world.prove(machine, sequence);
