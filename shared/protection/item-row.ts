@@ -4,6 +4,7 @@
  * look at an item is one point read, a list of them one range, whatever is asked. Each writer merges its own part under
  * the row's ETag, and begins again when another was faster (docs/adr/0006-one-row-an-item.md).
  */
+import { type z } from 'zod';
 import { type VaultRef } from '../arm/resource-id.ts';
 import { KeptHealth } from '../event/health-watch.ts';
 import { KeptProgress } from '../fabric/progress.ts';
@@ -69,33 +70,33 @@ export async function listItemRows(
 
 /** @throws when the row holds something else than it should; that is a bug. */
 export function decodeItemRow(entity: Entity): ItemRow {
-  const progress = textOf(entity, 'progress');
-  const anchor = textOf(entity, 'anchor');
-  const health = textOf(entity, 'health');
+  const item = partOf(entity, itemPart, ProtectedItem);
+  if (item === undefined) throw new Error(`The row ${entity.rowKey} holds no protected item.`);
   return {
-    item: itemOf(entity),
-    progress: progress === '' ? undefined : KeptProgress.parse(JSON.parse(progress)),
-    anchor: anchor === '' ? undefined : Anchor.parse(JSON.parse(anchor)),
-    health: health === '' ? undefined : KeptHealth.parse(JSON.parse(health)),
+    item,
+    progress: partOf(entity, 'progress', KeptProgress),
+    anchor: partOf(entity, 'anchor', Anchor),
+    health: partOf(entity, 'health', KeptHealth),
     etag: entity.etag,
   };
 }
 
-/** The item itself changes seldom: one whose text is that of the last look is not parsed and checked again. */
-function itemOf(entity: Entity): ProtectedItem {
-  const text = textOf(entity, itemPart);
-  const key = `${String(entity['partitionKey'])}/${entity.rowKey}`;
-  const seen = seenItems.get(key);
-  if (seen?.text === text) return seen.item;
-  const item = deepFrozen(ProtectedItem.parse(JSON.parse(text)));
-  if (seenItems.size >= mostSeen) seenItems.clear();
-  seenItems.set(key, { text, item });
-  return item;
+/** One part of a row; undefined where it has none. One whose text is that of the last look is not parsed and checked again. */
+function partOf<T>(entity: Entity, part: string, schema: z.ZodType<T>): T | undefined {
+  const text = textOf(entity, part);
+  if (text === '') return undefined;
+  const key = `${String(entity['partitionKey'])}/${entity.rowKey}/${part}`;
+  const seen = seenParts.get(key);
+  if (seen?.text === text) return seen.value as T; // parsed by the schema that goes with the part's name
+  const value = deepFrozen(schema.parse(JSON.parse(text)));
+  if (seenParts.size >= mostSeen) seenParts.clear();
+  seenParts.set(key, { text, value });
+  return value;
 }
 
-const seenItems = new Map<string, { text: string; item: ProtectedItem }>();
-/** A few KiB each. */
-const mostSeen = 5_000;
+const seenParts = new Map<string, { text: string; value: unknown }>();
+/** A KiB or so each: the parts of five thousand items. */
+const mostSeen = 20_000;
 
 /** Nobody shall change what others are given too. */
 function deepFrozen<T>(value: T): T {
