@@ -371,17 +371,19 @@ export class Road {
     return { item, details: details as InMageAzureV2ReplicationDetails }; // told apart by instanceType
   }
 
-  /** The points with what each cost, and where the log lies. */
+  /** The points with what each cost; none before the first. */
   async points(machine: SiteMachine): Promise<PointRow[]> {
-    return (await this.replicaLog(machine)).points;
+    return ReplicaLogAnswer.pick({ points: true }).parse(await this.#readReplicaLog(machine)).points;
   }
 
+  /** Where the log lies and how far it goes, once it has a point. */
   async replicaLog(machine: SiteMachine): Promise<z.infer<typeof ReplicaLogAnswer>> {
-    const { body } = await this.#arm.call(
-      'GET',
-      `protectedItems/${encodeURIComponent(machine.name)}/replicaLog`,
-    );
-    return ReplicaLogAnswer.parse(body);
+    return ReplicaLogAnswer.parse(await this.#readReplicaLog(machine));
+  }
+
+  async #readReplicaLog(machine: SiteMachine): Promise<unknown> {
+    const path = `protectedItems/${encodeURIComponent(machine.name)}/replicaLog`;
+    return (await this.#arm.call('GET', path)).body;
   }
 }
 
