@@ -15,6 +15,7 @@ export const accepted = {
   },
   protectedItem: {},
   recoveryPointList: {},
+  vCenterJob: { 'extra: properties.endTime': 'the recorded job still ran' },
   enableJob: {
     'missing: properties.customDetails.affectedObjectDetails.protectionProfileId':
       'no client reads it; the item names its policy',

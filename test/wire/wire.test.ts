@@ -105,11 +105,26 @@ describe('the wire', () => {
     );
   });
 
+  it('has the job of a vCenter that is added in the recorded shape', async () => {
+    const { fabricName, applianceId } = site.appliance.registration;
+    const { jobName } = await put(`replicationFabrics/${fabricName}/replicationvCenters/vc1`, {
+      properties: {
+        friendlyName: 'vc1',
+        ipAddress: '10.150.4.17',
+        processServerId: applianceId,
+        port: '443',
+        runAsAccountId: '1',
+      },
+    });
+    expect(unexplained('vCenterJob', await get(`replicationJobs/${jobName}`))).toEqual([]);
+  });
+
   it('has associations in the recorded shape', async () => {
     await put(`${containerPath()}/replicationProtectionContainerMappings/map1`, {
       properties: {
         targetProtectionContainerId: 'Microsoft Azure',
         policyId: site.id(`replicationPolicies/${policyName}`),
+        providerSpecificInput: null,
       },
     });
     expect(unexplained('mappingList', await get('replicationProtectionContainerMappings'))).toEqual([]);
@@ -132,6 +147,7 @@ describe('the wire', () => {
     const machine = await site.machine('web-1');
     const { applianceId } = site.appliance.registration;
     const path = `${containerPath()}/replicationProtectedItems/web-1`;
+    const group = `/subscriptions/${site.platform.subscriptionId}/resourceGroups/${site.group}`;
     const { jobName } = await put(path, {
       properties: {
         policyId: site.id(`replicationPolicies/${policyName}`),
@@ -141,9 +157,12 @@ describe('the wire', () => {
           masterTargetId: applianceId,
           processServerId: applianceId,
           runAsAccountId: '2',
+          targetAzureNetworkId: `${group}/providers/Microsoft.Network/virtualNetworks/ContosoVNet`,
+          targetAzureSubnetId: 'default',
           enableRdpOnTargetOption: 'Never',
           targetAzureVmName: 'web-1',
-          targetAzureV2ResourceGroupId: `/subscriptions/${site.platform.subscriptionId}/resourceGroups/${site.group}`,
+          logStorageAccountId: `${group}/providers/Microsoft.Storage/storageAccounts/contosovmreplica`,
+          targetAzureV2ResourceGroupId: group,
         },
       },
     });
